@@ -1,0 +1,65 @@
+# Everything runs from a virtual environment that make builds from python3 alone.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+RUN := $(VENV)/.run
+DEV := $(VENV)/.dev
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: demo test lint types imports check cluster crash soak bench record-demo lock clean help
+
+help: ## what make can do
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+demo: $(RUN) ## the main job on a bundled recording of a real cluster: three questions, then the server
+	$(BIN)/kubewitness demo
+
+test: $(DEV) ## fast tests (under five minutes)
+	$(PYTEST) -m "not cluster and not crash and not soak"
+
+lint: $(DEV) ## ruff, style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(DEV) ## mypy --strict
+	$(BIN)/mypy
+
+imports: $(DEV) ## the import rules of the rooms
+	$(BIN)/lint-imports --no-cache
+
+check: lint types imports ## all static checks
+
+cluster: $(DEV) ## tests against a real control plane
+	$(PYTEST) -m "cluster and not soak" -ra
+
+crash: $(DEV) ## kill -9 at random points
+	$(PYTEST) -m "crash and not cluster and not soak" -ra -s
+
+soak: $(DEV) ## the long forms; minutes to hours
+	$(PYTEST) -m soak -ra -s
+
+bench: $(DEV) ## the workloads beside their yardsticks, as whole processes
+	$(BIN)/python -m benchmarks
+
+record-demo: $(DEV) ## record the demo's data again (needs the control plane)
+	$(BIN)/python -m tests.cluster.record_demo
+
+lock: $(DEV) ## pin all dependencies again
+	$(BIN)/pip install -q uv
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" pyproject.toml -o requirements/run.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" requirements/build.in -o requirements/build.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" pyproject.toml requirements/dev.in -c requirements/run.txt -o requirements/dev.txt
+
+clean: ## remove what make built
+	rm -rf $(VENV) .build .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+
+$(RUN): requirements/run.txt requirements/build.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "kubewitness needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/run.txt -r requirements/build.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+$(DEV): $(RUN) requirements/dev.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	touch $@

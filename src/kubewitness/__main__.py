@@ -1,0 +1,7 @@
+"""`python -m kubewitness`."""
+
+import sys
+
+from kubewitness.cli import main
+
+sys.exit(main())

@@ -1,0 +1,58 @@
+"""The state directory (`--state`) and the store (`--store`): where they are and what is in them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from kubewitness.errors import StateError
+
+
+@dataclass(frozen=True, slots=True)
+class StatePaths:
+    """`root` holds `journal.db` and, unless `store_uri` says otherwise, `store/`."""
+
+    root: Path
+    #: directory, or an object store's address (s3://bucket/prefix)
+    store_uri: str
+
+    @property
+    def journal(self) -> Path:
+        return self.root / "journal.db"
+
+    @property
+    def store_lock(self) -> Path:
+        """Held (flock) by the one process that writes the tables."""
+        return self.root / "store.lock"
+
+    def create(self) -> StatePaths:
+        """Makes the directory, readable by its owner only (records may hold what a cluster keeps secret)."""
+        try:
+            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as e:
+            raise StateError(f"state directory {self.root}: {e.strerror}; choose another with --state") from e
+        return self
+
+    def require(self) -> StatePaths:
+        """Fails with a clear error when nothing has been recorded there yet."""
+        if not self.journal.exists() and "://" not in self.store_uri and not Path(self.store_uri).exists():
+            raise StateError(
+                f"nothing has been recorded in {self.root}; run `kubewitness record` or `kubewitness import`, "
+                "or name another state with --state"
+            )
+        return self
+
+
+def state_paths(state: str | None = None, store: str | None = None) -> StatePaths:
+    """`--state`, else KUBEWITNESS_STATE, else /var/lib/kubewitness in a container, else under XDG_STATE_HOME."""
+    chosen = state or os.environ.get("KUBEWITNESS_STATE")
+    if chosen:
+        root = Path(chosen)
+    elif os.environ.get("KUBERNETES_SERVICE_HOST"):
+        root = Path("/var/lib/kubewitness")
+    else:
+        base = os.environ.get("XDG_STATE_HOME")
+        root = (Path(base) if base else Path.home() / ".local" / "state") / "kubewitness"
+    root = root.expanduser().absolute()
+    return StatePaths(root, store or str(root / "store"))

@@ -1,0 +1,91 @@
+"""The contract of a pipeline's parts, on one page.
+
+An **input** captures. It builds batches (chunks and the positions after them) and gives them to its
+`Sink`; when `put` returns, the batch is durable and only then may the source be acknowledged (HTTP 200,
+advanced position). An **output** delivers. It is given chunks in order of their journal sequence, at
+least once; when `write` returns, the engine moves that output's durable cursor. Retry, batching,
+queueing, dedupe, limits and shutdown live in the engine, not in the parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from kubewitness.record import Chunk
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What an input hands over at once: committed in one transaction, or not at all."""
+
+    chunks: Sequence[Chunk]
+    #: where this input goes on after a restart, by name; opaque bytes that only the input reads
+    positions: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of a batch. `duplicates` were recognised by their keys and not stored again."""
+
+    stored: int
+    duplicates: int
+
+
+class Sink(Protocol):
+    """Where an input puts what it captured."""
+
+    async def put(self, batch: Batch, *, wait: bool = True) -> Taken:
+        """Makes the batch durable.
+
+        At the journal's size limit: waits for room if `wait`, else raises `errors.Full` at once.
+        """
+        ...
+
+    async def position(self, name: str) -> bytes | None:
+        """The last durable position of that name."""
+        ...
+
+
+class Input(Protocol):
+    """One source. Inner order of every input: keys (options), start, the loop apart from its logic, stop."""
+
+    name: str
+
+    async def run(self, sink: Sink) -> None:
+        """Captures until cancelled. Ends by itself only when the source has a definite end.
+
+        Raises `errors.UsageError` for what a person must mend; everything else is retried inside.
+        """
+        ...
+
+    def health(self) -> Mapping[str, object]:
+        """For `status` and /metrics: numbers and strings (connected, last_record_us, lag_bytes, errors, ...)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A chunk with its place in the journal; `seq` grows strictly and identifies the chunk for ever."""
+
+    seq: int
+    chunk: Chunk
+
+
+class Output(Protocol):
+    """One destination."""
+
+    name: str
+
+    def wants(self, chunk_table: str, tag: str) -> bool:
+        """Whether chunks of this table and tag are routed here."""
+        ...
+
+    async def write(self, deliveries: Sequence[Delivery]) -> None:
+        """Delivers. Raises `errors.Retry` when it may work later. May see the same delivery again."""
+        ...
+
+    async def close(self) -> None:
+        """Flushes and releases what it holds."""
+        ...

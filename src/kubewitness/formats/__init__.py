@@ -1,0 +1,1 @@
+"""The shapes that records come in: typed structs, identity, redaction, times. Pure: no I/O."""

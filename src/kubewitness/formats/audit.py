@@ -1,0 +1,151 @@
+"""The API server's audit Event (audit.k8s.io/v1; v1beta1 differs in one name), decoded just as far as needed.
+
+Source: k8s.io/apiserver/pkg/apis/audit/v1/types.go (field names), and captures of real servers.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from kubewitness.errors import Malformed
+from kubewitness.formats.names import record_key
+from kubewitness.formats.times import parse_us
+
+
+class User(msgspec.Struct):
+    """authentication.k8s.io UserInfo. A 401 has an empty one."""
+
+    username: str = ""
+    uid: str = ""
+    groups: list[str] | None = None
+
+
+class ObjectRef(msgspec.Struct):
+    """What the request was about. Absent for non-resource URLs; no name for generateName creates."""
+
+    resource: str | None = ""
+    namespace: str | None = ""
+    name: str | None = ""
+    uid: str | None = ""
+    apiGroup: str | None = ""
+    apiVersion: str | None = ""
+    resourceVersion: str | None = ""
+    subresource: str | None = ""
+
+
+class StatusDetails(msgspec.Struct):
+    name: str | None = ""
+    uid: str | None = ""
+    kind: str | None = ""
+
+
+class Status(msgspec.Struct):
+    """metav1.Status of the response."""
+
+    code: int | None = 0
+    reason: str | None = ""
+    message: str | None = ""
+    status: str | None = ""
+
+
+class OwnerReference(msgspec.Struct):
+    kind: str = ""
+    name: str = ""
+    uid: str = ""
+    apiVersion: str = ""
+    controller: bool | None = None
+
+
+class Meta(msgspec.Struct):
+    """metav1.ObjectMeta, the part that says which object this is."""
+
+    name: str | None = ""
+    namespace: str | None = ""
+    uid: str | None = ""
+    resourceVersion: str | None = ""
+    generateName: str | None = ""
+    ownerReferences: list[OwnerReference] | None = None
+
+
+class Body(msgspec.Struct):
+    """The outline of a request or response body: an object, a Status, or a List."""
+
+    kind: str | None = ""
+    metadata: Meta | None = None
+    #: of a Status
+    message: str | None = ""
+    details: StatusDetails | None = None
+
+
+class AuditEvent(msgspec.Struct):
+    """One record of the audit trail, bodies only in outline (`msgspec` skips what is not named here)."""
+
+    auditID: str
+    stage: str = ""
+    level: str = ""
+    verb: str = ""
+    requestURI: str = ""
+    user: User = msgspec.field(default_factory=User)
+    impersonatedUser: User | None = None
+    sourceIPs: list[str] | None = None
+    userAgent: str | None = ""
+    objectRef: ObjectRef | None = None
+    responseStatus: Status | None = None
+    #: only objects are outlined: a JSON-patch body is an array, a scalar is possible
+    requestObject: Body | list[msgspec.Raw] | str | int | float | bool | None = None
+    responseObject: Body | list[msgspec.Raw] | str | int | float | bool | None = None
+    requestReceivedTimestamp: str = ""
+    stageTimestamp: str = ""
+    #: v1beta1 before 1.8
+    timestamp: str = ""
+    annotations: dict[str, str] | None = None
+
+
+_decoder = msgspec.json.Decoder(AuditEvent)
+
+STAGES = ("RequestReceived", "ResponseStarted", "ResponseComplete", "Panic")
+
+
+def decode(record: bytes) -> AuditEvent:
+    """The audit event in one record's bytes (native form). Raises `Malformed` when it is none."""
+    try:
+        event = _decoder.decode(record)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as e:
+        raise Malformed(f"not an audit Event: {e}") from e
+    if not event.auditID:
+        raise Malformed("not an audit Event: auditID is empty")
+    return event
+
+
+def stage_us(event: AuditEvent) -> int:
+    """When this stage was reached, microseconds UTC. Raises `Malformed` when the record has no time at all."""
+    text = event.stageTimestamp or event.timestamp or event.requestReceivedTimestamp
+    if not text:
+        raise Malformed("audit Event without a time (stageTimestamp, timestamp)")
+    return parse_us(text)
+
+
+def received_us(event: AuditEvent) -> int:
+    """When the API server received the request, microseconds UTC."""
+    text = event.requestReceivedTimestamp or event.timestamp or event.stageTimestamp
+    if not text:
+        raise Malformed("audit Event without a time (stageTimestamp, timestamp)")
+    return parse_us(text)
+
+
+def identity(cluster: str, event: AuditEvent) -> bytes:
+    """The record key. A client may choose its Audit-ID header, so the ID alone proves nothing: times, user, verb,
+    URI and code are part of the identity, and a reused auditID is another record, never a repeat."""
+    status = event.responseStatus
+    return record_key(
+        "audit",
+        cluster,
+        event.auditID,
+        event.stage,
+        event.requestReceivedTimestamp or event.timestamp,
+        event.stageTimestamp,
+        event.user.username,
+        event.verb,
+        event.requestURI,
+        str(status.code if status is not None else ""),
+    )

@@ -1,0 +1,243 @@
+"""Records on the move: a `Chunk` is a batch of records of one kind, with their exact original bytes.
+
+Layout of a chunk's `data`: every record's bytes, each followed by one newline, so that the decompressed
+chunk is a readable JSON-lines file as long as the records themselves hold no newline. Where a record
+begins and ends is told by `ends` alone, never by searching for newlines.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
+
+#: The tables of the store. A chunk belongs to exactly one of them.
+TABLES = ("audit", "events", "objects", "admission", "logs", "findings", "rejects")
+
+#: Bytes of a record key (a 128-bit digest of the record's identity).
+KEY_BYTES = 16
+
+#: A chunk is closed at about this many bytes; one larger record makes a larger chunk.
+CHUNK_BYTES = 384 * 1024
+
+
+class Note(msgspec.Struct, omit_defaults=True, array_like=False):
+    """What is known of one record beside its bytes. Most records need none."""
+
+    redacted: bool = False
+    #: keyed digest (hex) of the original bytes, when `redacted`
+    digest: str = ""
+    #: what the watch said: ADDED, MODIFIED, EXPIRED (an Event's DELETED) or DELETED
+    change: str = ""
+    #: file the record came from, and the byte offset of its first byte there
+    file: str = ""
+    offset: int = -1
+    #: why a reject was rejected: what, where, how to mend
+    reason: str = ""
+    #: things a reader should know, e.g. "audit-id-reused", "time-from-arrival"
+    flags: tuple[str, ...] = ()
+
+
+class ChunkHeader(msgspec.Struct):
+    """All of a chunk but its data; written to the journal as MessagePack."""
+
+    table: str
+    tag: str
+    cluster: str
+    source: str
+    received_us: int
+    #: how the records are wrapped: "" is the native form, else a name that `formats` can unwrap ("gke", "eks", ...)
+    form: str
+    #: end offsets (array of unsigned 32-bit, native order) of the records within `data`, newline excluded
+    ends: bytes
+    #: KEY_BYTES a record, in order; empty when the records have no identity
+    keys: bytes
+    notes: dict[int, Note] = msgspec.field(default_factory=dict)
+
+
+class Chunk:
+    """A batch of records of one table, cluster, source and form. Immutable by convention once handed on."""
+
+    __slots__ = ("cluster", "data", "ends", "form", "keys", "notes", "received_us", "source", "table", "tag")
+
+    def __init__(
+        self,
+        table: str,
+        *,
+        data: bytes,
+        ends: array[int],
+        keys: bytes = b"",
+        cluster: str = "default",
+        source: str = "",
+        tag: str = "",
+        received_us: int = 0,
+        form: str = "",
+        notes: dict[int, Note] | None = None,
+    ) -> None:
+        self.table = table
+        self.data = data
+        self.ends = ends
+        self.keys = keys
+        self.cluster = cluster
+        self.source = source
+        self.tag = tag or table
+        self.received_us = received_us
+        self.form = form
+        self.notes = notes if notes is not None else {}
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    def __repr__(self) -> str:
+        return f"<Chunk {self.table} {len(self)} records {len(self.data)} bytes from {self.source or '?'}>"
+
+    def spans(self) -> Iterator[tuple[int, int]]:
+        """(start, end) of each record within `data`."""
+        start = 0
+        for end in self.ends:
+            yield start, end
+            start = end + 1
+
+    def records(self) -> Iterator[bytes]:
+        """The original bytes of each record."""
+        data = self.data
+        for start, end in self.spans():
+            yield data[start:end]
+
+    def key(self, index: int) -> bytes:
+        return self.keys[index * KEY_BYTES : (index + 1) * KEY_BYTES]
+
+    def select(self, indexes: Sequence[int]) -> Chunk:
+        """A chunk of only these records (ascending indexes), everything else kept."""
+        if len(indexes) == len(self):
+            return self
+        spans = list(self.spans())
+        builder = ChunkBuilder(
+            self.table,
+            cluster=self.cluster,
+            source=self.source,
+            tag=self.tag,
+            received_us=self.received_us,
+            form=self.form,
+        )
+        for i in indexes:
+            start, end = spans[i]
+            builder.add(self.data[start:end], self.key(i), self.notes.get(i))
+        return builder.take()
+
+    def header(self) -> bytes:
+        return _encode_header(
+            ChunkHeader(
+                self.table,
+                self.tag,
+                self.cluster,
+                self.source,
+                self.received_us,
+                self.form,
+                self.ends.tobytes(),
+                self.keys,
+                self.notes,
+            )
+        )
+
+    @classmethod
+    def from_parts(cls, header: bytes, data: bytes) -> Chunk:
+        """The inverse of (`header()`, `data`)."""
+        h = _header_decoder.decode(header)
+        ends = array("I")
+        ends.frombytes(h.ends)
+        return cls(
+            h.table,
+            data=data,
+            ends=ends,
+            keys=h.keys,
+            cluster=h.cluster,
+            source=h.source,
+            tag=h.tag,
+            received_us=h.received_us,
+            form=h.form,
+            notes=h.notes,
+        )
+
+
+_encode_header = msgspec.msgpack.Encoder().encode
+_header_decoder = msgspec.msgpack.Decoder(ChunkHeader)
+
+
+class ChunkBuilder:
+    """Collects records into one chunk. `full` says when to `take()` it."""
+
+    def __init__(
+        self,
+        table: str,
+        *,
+        cluster: str = "default",
+        source: str = "",
+        tag: str = "",
+        received_us: int = 0,
+        form: str = "",
+        limit: int = CHUNK_BYTES,
+    ) -> None:
+        self.table = table
+        self.cluster = cluster
+        self.source = source
+        self.tag = tag
+        self.received_us = received_us
+        self.form = form
+        self.limit = limit
+        self._reset()
+
+    def _reset(self) -> None:
+        self._parts: list[bytes] = []
+        self._keys: list[bytes] = []
+        self._ends: array[int] = array("I")
+        self._notes: dict[int, Note] = {}
+        self._size = 0
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    @property
+    def full(self) -> bool:
+        return self._size >= self.limit
+
+    def add(self, record: bytes, key: bytes = b"", note: Note | None = None) -> None:
+        if note is not None:
+            self._notes[len(self._ends)] = note
+        self._parts.append(record)
+        if key:
+            self._keys.append(key)
+        self._size += len(record)
+        self._ends.append(self._size)
+        self._size += 1
+
+    def take(self) -> Chunk:
+        """The chunk so far; the builder is empty afterwards. Every record has a key, or none has."""
+        if self._keys and len(self._keys) != len(self._ends):
+            raise ValueError(f"{len(self._ends)} records but {len(self._keys)} keys")
+        self._parts.append(b"")
+        chunk = Chunk(
+            self.table,
+            data=b"\n".join(self._parts),
+            ends=self._ends,
+            keys=b"".join(self._keys),
+            cluster=self.cluster,
+            source=self.source,
+            tag=self.tag,
+            received_us=self.received_us,
+            form=self.form,
+            notes=self._notes,
+        )
+        self._reset()
+        return chunk
+
+
+def chunk_of(
+    table: str, records: Iterable[tuple[bytes, bytes]], *, cluster: str = "default", source: str = "", form: str = ""
+) -> Chunk:
+    """One chunk of (bytes, key) pairs, whatever its size."""
+    builder = ChunkBuilder(table, cluster=cluster, source=source, form=form)
+    for record, key in records:
+        builder.add(record, key)
+    return builder.take()

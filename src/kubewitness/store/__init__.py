@@ -1,0 +1,1 @@
+"""The queryable record. The only code that knows the tables."""
