@@ -1,0 +1,51 @@
+"""The top level of the command line."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+
+import pytest
+
+from kubewitness import __version__
+from kubewitness.cli import COMMANDS, build_parser, main
+
+
+def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    out = capsys.readouterr().out
+    assert all(f"  {name} " in out and text in out for name, _, text in COMMANDS)
+
+
+@pytest.mark.parametrize("name", [name for name, _, _ in COMMANDS])
+def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main([name, "--help"])
+    assert stop.value.code == 0
+    assert f"usage: kubewitness {name}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("name", "module"), [(name, module) for name, module, _ in COMMANDS])
+def test_every_option_of_a_command_has_a_help_text(name: str, module: str) -> None:
+    parser = build_parser(name, importlib.import_module(f"kubewitness.cli.{module}"))
+    assert [a.dest for a in parser._actions if not a.help] == []
+
+
+def test_an_unknown_command_names_the_nearest_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["timelin"]) == 2
+    assert "did you mean 'timeline'?" in capsys.readouterr().err
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"kubewitness {__version__}\n"
+
+
+def test_help_loads_neither_the_store_nor_the_network_parts() -> None:
+    code = (
+        "import sys; from kubewitness.cli import main; main(['--help']);"
+        "print([m for m in ('duckdb', 'deltalake', 'aiohttp', 'lightkube', 'msgspec', 'rich') if m in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.splitlines()[-1] == "[]"
