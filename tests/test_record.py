@@ -50,7 +50,7 @@ def test_some_records_with_a_key_and_some_without_are_refused() -> None:
 
 
 def test_a_builder_says_when_it_is_full_and_starts_anew_after_take() -> None:
-    builder = ChunkBuilder("audit", limit=10)
+    builder = ChunkBuilder("audit", limit=11)
     builder.add(b"x" * 9)
     assert not builder.full
     builder.add(b"y")
