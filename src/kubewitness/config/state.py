@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,30 @@ class StatePaths:
     def store_lock(self) -> Path:
         """Held (flock) by the one process that writes the tables."""
         return self.root / "store.lock"
+
+    def redact_key(self) -> bytes:
+        """The secret of the digests that stand for redacted bytes: made at first use, readable by the owner only.
+
+        It lets two redacted records be compared, and nobody without it can guess at what was there.
+        """
+        path = self.root / "redact.key"
+        try:
+            self.create()
+            try:
+                handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            except FileExistsError:
+                pass
+            else:
+                with os.fdopen(handle, "wb") as new:
+                    new.write(os.urandom(32))
+            for _ in range(50):
+                key = path.read_bytes()
+                if len(key) == 32:
+                    return key
+                time.sleep(0.02)  # another process has made the file and not yet written it
+        except OSError as e:
+            raise StateError(f"redaction key {path}: {e.strerror}; choose another state with --state") from e
+        raise StateError(f"redaction key {path} is damaged: {len(key)} bytes instead of 32; remove the file")
 
     def create(self) -> StatePaths:
         """Makes the directory, readable by its owner only (records may hold what a cluster keeps secret)."""

@@ -9,7 +9,7 @@ import msgspec
 
 from kubewitness.errors import Malformed
 from kubewitness.formats.names import record_key
-from kubewitness.formats.times import parse_us
+from kubewitness.formats.times import parse_us, us_or_zero
 
 
 class User(msgspec.Struct):
@@ -131,6 +131,18 @@ def received_us(event: AuditEvent) -> int:
     if not text:
         raise Malformed("audit Event without a time (stageTimestamp, timestamp)")
     return parse_us(text)
+
+
+def times(event: AuditEvent, arrived_us: int) -> tuple[int, int, bool]:
+    """(stage, received, whether both are only the time of arrival), microseconds UTC. Never fails.
+
+    Proxies and hand-made captures leave the times out; such a record is kept at its arrival, and flagged.
+    """
+    stage = us_or_zero(event.stageTimestamp) or us_or_zero(event.timestamp)
+    received = us_or_zero(event.requestReceivedTimestamp) or us_or_zero(event.timestamp)
+    if not stage and not received:
+        return arrived_us, arrived_us, True
+    return stage or received, received or stage, False
 
 
 def identity(cluster: str, event: AuditEvent) -> bytes:

@@ -17,7 +17,8 @@ class Resource(NamedTuple):
     namespaced: bool
 
 
-# (group, plural, kind, namespaced, other names kubectl takes). Source: `kubectl api-resources` of Kubernetes 1.20 and 1.36.
+# (group, plural, kind, namespaced, other names kubectl takes).
+# Source: `kubectl api-resources` of Kubernetes 1.20 and 1.36.
 _BUILT_IN: tuple[tuple[str, str, str, bool, str], ...] = (
     ("", "pods", "Pod", True, "po"),
     ("", "nodes", "Node", False, "no"),

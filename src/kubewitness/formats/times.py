@@ -63,3 +63,13 @@ def _parse_rest(rest: str, text: str) -> int:
 def format_us(us: int) -> str:
     """RFC 3339 in UTC with six digits, as the answers print it."""
     return datetime.fromtimestamp(us // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%S") + f".{us % 1_000_000:06d}Z"
+
+
+def us_or_zero(text: str | None) -> int:
+    """Like `parse_us`, but 0 for nothing, for Go's zero time (year 1), and for text that is no time."""
+    if not text or text.startswith("0001-"):
+        return 0
+    try:
+        return max(0, parse_us(text))
+    except Malformed:
+        return 0

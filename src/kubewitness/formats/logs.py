@@ -1,0 +1,171 @@
+"""Lines of container and component logs in the forms that nodes write them: `decode` gives one `LogLine`.
+
+Forms (`Chunk.form`): "cri" (containerd, CRI-O: `TIME STREAM P|F TEXT`; a record holds all the parts of a line, newline
+between them), "docker" (json-file: {"log", "stream", "time"}), "klog" (components: `I1122 21:25:09.518619 PID
+FILE:LINE] TEXT`), "json" (one object a line), "text" (anything else). Which pod and container a file belongs to is
+in its name; see `place`. Sources: KEP-30 (CRI log format), moby daemon/logger/jsonfilelog, k8s.io/klog/v2.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+import msgspec
+
+from kubewitness.errors import Malformed
+from kubewitness.formats.names import record_key
+from kubewitness.formats.times import us_or_zero
+
+FORMS = ("cri", "docker", "klog", "json", "text")
+
+
+class Place(msgspec.Struct):
+    """What a log file's name tells. "" when it does not."""
+
+    namespace: str = ""
+    pod: str = ""
+    container: str = ""
+    container_id: str = ""
+    pod_uid: str = ""
+
+
+class LogLine(msgspec.Struct):
+    """One log record. `us` is 0 when the line has no time of its own (then arrival counts)."""
+
+    us: int
+    stream: str
+    severity: str
+    message: str
+    #: JSON object text of structured fields, "" when there are none
+    fields: str = ""
+
+
+class _Docker(msgspec.Struct):
+    log: str
+    stream: str | None = ""
+    time: str | None = ""
+
+
+_docker = msgspec.json.Decoder(_Docker)
+_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_any_text = msgspec.json.Decoder(str)
+
+_KLOG = re.compile(r"([IWEF])(\d\d)(\d\d) (\d\d):(\d\d):(\d\d)\.(\d{6})\s+(\d+) ([^\s\]]+:\d+)\] ?(.*)", re.DOTALL)
+_KLOG_SEVERITY = {"I": "info", "W": "warning", "E": "error", "F": "fatal"}
+# /var/log/containers/POD_NAMESPACE_CONTAINER-ID.log
+_CONTAINERS = re.compile(r"([a-z0-9][a-z0-9.-]*)_([a-z0-9-]+)_([a-z0-9-]+)-([0-9a-f]{64})\.log")
+# /var/log/pods/NAMESPACE_POD_UID/CONTAINER/RESTARTS.log
+_PODS = re.compile(r"([a-z0-9-]+)_([a-z0-9][a-z0-9.-]*)_([0-9a-f-]{32,36})/([a-z0-9-]+)/\d+\.log")
+
+
+def decode(form: str, raw: bytes, arrived_us: int = 0) -> LogLine:
+    """One record of the given form. A klog line has no year: the latest one that is not after `arrived_us` plus a
+    day is taken. Raises `Malformed` when the bytes are not of that form."""
+    if form == "cri":
+        return _cri(raw)
+    if form == "docker":
+        try:
+            line = _docker.decode(raw)
+        except msgspec.MsgspecError as e:
+            raise Malformed(f"not a docker json-file line: {e}") from e
+        return LogLine(us_or_zero(line.time), line.stream or "", "", line.log.removesuffix("\n"))
+    if form == "klog":
+        return _klog(raw, arrived_us)
+    if form == "json":
+        return _json(raw)
+    return LogLine(0, "", "", raw.decode("utf-8", "replace"))
+
+
+def _cri(raw: bytes) -> LogLine:
+    us, stream, parts = 0, "", []
+    for part in raw.split(b"\n"):
+        fields = part.split(b" ", 3)
+        if len(fields) < 3 or fields[1] not in (b"stdout", b"stderr"):
+            raise Malformed("not a CRI log line: TIME STREAM P|F TEXT expected")
+        us = us_or_zero(fields[0].decode("ascii", "replace"))  # the last part's: when the line was complete
+        stream = fields[1].decode()
+        parts.append(fields[3] if len(fields) > 3 else b"")
+    if not us:
+        raise Malformed("not a CRI log line: it does not begin with an RFC 3339 time")
+    return LogLine(us, stream, "", b"".join(parts).decode("utf-8", "replace"))
+
+
+def _klog(raw: bytes, arrived_us: int) -> LogLine:
+    match = _KLOG.match(raw.decode("utf-8", "replace"))
+    if match is None:
+        raise Malformed("not a klog line: it does not begin like `I1122 21:25:09.518619 `")
+    level, month, day, hour, minute, second, micro, _, where, text = match.groups()
+    latest = datetime.fromtimestamp((arrived_us or 0) / 1e6 + 86_400, UTC)
+    us = 0
+    for year in (latest.year, latest.year - 1, latest.year - 2, latest.year - 3, latest.year - 4):
+        try:  # 29 February exists in some years only
+            moment = datetime(year, int(month), int(day), int(hour), int(minute), int(second), int(micro), tzinfo=UTC)
+        except ValueError:
+            continue
+        if moment <= latest or not arrived_us:
+            us = int(moment.replace(microsecond=0).timestamp()) * 1_000_000 + int(micro)
+            break
+    fields = msgspec.json.encode({"caller": where}).decode()
+    return LogLine(us, "", _KLOG_SEVERITY[level], text, fields)
+
+
+def _json(raw: bytes) -> LogLine:
+    try:
+        fields = _object.decode(raw)
+    except msgspec.MsgspecError as e:
+        raise Malformed(f"not a JSON object: {e}") from e
+    us = 0
+    for name in ("time", "ts", "timestamp", "@timestamp"):
+        if name in fields and (us := _time(bytes(fields[name]))):
+            break
+    return LogLine(
+        us,
+        "",
+        _text(fields, ("level", "severity", "lvl")).lower(),
+        _text(fields, ("msg", "message", "MESSAGE", "log")),
+        raw.decode("utf-8", "replace"),
+    )
+
+
+def _text(fields: dict[str, msgspec.Raw], names: tuple[str, ...]) -> str:
+    for name in names:
+        value = fields.get(name)
+        if value is not None:
+            try:
+                return _any_text.decode(value)
+            except msgspec.MsgspecError:
+                continue
+    return ""
+
+
+def _time(value: bytes) -> int:
+    """RFC 3339 text, or a number of seconds, milliseconds, microseconds or nanoseconds since 1970."""
+    if value[:1] == b'"':
+        return us_or_zero(value.strip(b'"').decode("utf-8", "replace"))
+    try:
+        number = float(value)
+    except ValueError:
+        return 0
+    for factor in (1e6, 1e3, 1.0, 1e-3):
+        if 0 < number * factor < 4e15:  # before the year 2096
+            return int(number * factor)
+    return 0
+
+
+def place(path: str) -> Place:
+    """The pod that a log file belongs to, from kubelet's file names (/var/log/containers, /var/log/pods)."""
+    match = _CONTAINERS.search(path)
+    if match is not None:
+        pod, namespace, container, container_id = match.groups()
+        return Place(namespace, pod, container, container_id)
+    match = _PODS.search(path)
+    if match is not None:
+        namespace, pod, uid, container = match.groups()
+        return Place(namespace, pod, container, "", uid)
+    return Place()
+
+
+def identity(cluster: str, fingerprint: str, offset: int) -> bytes:
+    """The record key: cluster, fingerprint of the file's beginning (an inode is reused), offset of the record."""
+    return record_key("log", cluster, fingerprint, str(offset))
