@@ -12,7 +12,7 @@ from kubewitness.formats.names import record_key
 from kubewitness.formats.times import parse_us, us_or_zero
 
 
-class User(msgspec.Struct):
+class User(msgspec.Struct, gc=False):
     """authentication.k8s.io UserInfo. A 401 has an empty one."""
 
     username: str = ""
@@ -20,7 +20,7 @@ class User(msgspec.Struct):
     groups: list[str] | None = None
 
 
-class ObjectRef(msgspec.Struct):
+class ObjectRef(msgspec.Struct, gc=False):
     """What the request was about. Absent for non-resource URLs; no name for generateName creates."""
 
     resource: str | None = ""
@@ -33,13 +33,13 @@ class ObjectRef(msgspec.Struct):
     subresource: str | None = ""
 
 
-class StatusDetails(msgspec.Struct):
+class StatusDetails(msgspec.Struct, gc=False):
     name: str | None = ""
     uid: str | None = ""
     kind: str | None = ""
 
 
-class Status(msgspec.Struct):
+class Status(msgspec.Struct, gc=False):
     """metav1.Status of the response."""
 
     code: int | None = 0
@@ -48,7 +48,7 @@ class Status(msgspec.Struct):
     status: str | None = ""
 
 
-class OwnerReference(msgspec.Struct):
+class OwnerReference(msgspec.Struct, gc=False):
     kind: str = ""
     name: str = ""
     uid: str = ""
@@ -56,7 +56,7 @@ class OwnerReference(msgspec.Struct):
     controller: bool | None = None
 
 
-class Meta(msgspec.Struct):
+class Meta(msgspec.Struct, gc=False):
     """metav1.ObjectMeta, the part that says which object this is."""
 
     name: str | None = ""
@@ -67,7 +67,7 @@ class Meta(msgspec.Struct):
     ownerReferences: list[OwnerReference] | None = None
 
 
-class Body(msgspec.Struct):
+class Body(msgspec.Struct, gc=False):
     """The outline of a request or response body: an object, a Status, or a List."""
 
     kind: str | None = ""
@@ -77,7 +77,7 @@ class Body(msgspec.Struct):
     details: StatusDetails | None = None
 
 
-class AuditEvent(msgspec.Struct):
+class AuditEvent(msgspec.Struct, gc=False):
     """One record of the audit trail, bodies only in outline (`msgspec` skips what is not named here)."""
 
     auditID: str
@@ -102,19 +102,63 @@ class AuditEvent(msgspec.Struct):
 
 
 _decoder = msgspec.json.Decoder(AuditEvent)
+#: the fast path of `decode` for readers of many records: raises msgspec's errors, leaves odd records to `decode`
+strict_decode = _decoder.decode
+
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_field_decoders = {f.name: msgspec.json.Decoder(f.type) for f in msgspec.structs.fields(AuditEvent)}
+_body_decoders = {f.name: msgspec.json.Decoder(f.type) for f in msgspec.structs.fields(Body)}
 
 STAGES = ("RequestReceived", "ResponseStarted", "ResponseComplete", "Panic")
 
 
 def decode(record: bytes) -> AuditEvent:
-    """The audit event in one record's bytes (native form). Raises `Malformed` when it is none."""
+    """The audit event in one record's bytes (native form). Raises `Malformed` when it is none.
+
+    A field of an unexpected type (a custom resource's body may hold anything) is taken as absent: one odd field
+    costs that field, never the record.
+    """
     try:
-        event = _decoder.decode(record)
+        event = strict_decode(record)
+    except msgspec.ValidationError as e:
+        event = _decode_leniently(record, e)
     except (msgspec.MsgspecError, UnicodeDecodeError) as e:
         raise Malformed(f"not an audit Event: {e}") from e
     if not event.auditID:
         raise Malformed("not an audit Event: auditID is empty")
     return event
+
+
+def _decode_leniently(record: bytes, why: Exception) -> AuditEvent:
+    try:
+        fields = _fields.decode(record)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as e:
+        raise Malformed(f"not an audit Event: {e}") from e
+    values = _decoded(fields, _field_decoders)
+    if not isinstance(values.get("auditID"), str):
+        raise Malformed(f"not an audit Event: {why}") from why
+    for name in ("requestObject", "responseObject"):
+        if name in fields and name not in values:
+            values[name] = _outline(bytes(fields[name]))
+    return AuditEvent(**values)  # type: ignore[arg-type]
+
+
+def _outline(body: bytes) -> Body:
+    try:
+        return Body(**_decoded(_fields.decode(body), _body_decoders))  # type: ignore[arg-type]
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return Body()
+
+
+def _decoded(fields: dict[str, msgspec.Raw], decoders: dict[str, msgspec.json.Decoder[object]]) -> dict[str, object]:
+    values: dict[str, object] = {}
+    for name, decoder in decoders.items():
+        if name in fields:
+            try:
+                values[name] = decoder.decode(fields[name])
+            except (msgspec.MsgspecError, UnicodeDecodeError):
+                continue
+    return values
 
 
 def stage_us(event: AuditEvent) -> int:

@@ -8,6 +8,7 @@ in its name; see `place`. Sources: KEP-30 (CRI log format), moby daemon/logger/j
 
 from __future__ import annotations
 
+import hashlib
 import re
 from datetime import UTC, datetime
 
@@ -166,6 +167,8 @@ def place(path: str) -> Place:
     return Place()
 
 
-def identity(cluster: str, fingerprint: str, offset: int) -> bytes:
-    """The record key: cluster, fingerprint of the file's beginning (an inode is reused), offset of the record."""
-    return record_key("log", cluster, fingerprint, str(offset))
+def identity(cluster: str, fingerprint: str, offset: int, raw: bytes) -> bytes:
+    """The record key: cluster, fingerprint of the file's beginning (an inode is reused), offset, and a digest of the
+    bytes, because two short files may begin alike."""
+    digest = hashlib.blake2b(raw, digest_size=16).hexdigest()
+    return record_key("log", cluster, fingerprint, str(offset), digest)

@@ -1,0 +1,288 @@
+"""From bytes to chunks: the one way in for records, used by the live inputs and by `import`.
+
+Each record is decoded once: that checks it, gives its identity (key) and says whether it must be redacted. A block
+in which nothing is odd becomes a chunk as it is, without a copy. What cannot be understood goes to table "rejects"
+with its file, offset and reason, capped, and without what may be secret.
+"""
+
+from __future__ import annotations
+
+import time
+from array import array
+from collections import Counter
+from collections.abc import Iterable
+from itertools import accumulate
+
+import msgspec
+
+from kubewitness.errors import Malformed
+from kubewitness.formats import admission, audit, events, gke, logs, objects, redact
+from kubewitness.formats.audit import AuditEvent
+from kubewitness.formats.sniff import Found, sniff
+from kubewitness.formats.split import split_audit
+from kubewitness.record import Chunk, ChunkBuilder, Note
+
+#: a reject is kept up to this many bytes
+REJECT_LIMIT = 64 * 1024
+#: a line longer than this is not read as a record (bytes)
+LINE_LIMIT = 16 * 1024 * 1024
+
+
+class Ingest:
+    """Makes chunks of one cluster and one source. Not for use by several threads at once.
+
+    `redact_key`: the state's key for digests. `keyed` False gives chunks without identities (for pass-through:
+    nothing recognises a repeat). Counters: `read` records and `rejected` ones, `bytes` taken, `kinds` by what the
+    records came in.
+    """
+
+    def __init__(
+        self,
+        cluster: str = "default",
+        source: str = "",
+        redact_key: bytes = b"",
+        *,
+        keyed: bool = True,
+        tag: str = "",
+    ) -> None:
+        self.cluster = cluster
+        self.source = source
+        self.keyed = keyed
+        self.tag = tag
+        self.read = 0
+        self.rejected = 0
+        self.bytes = 0
+        self.kinds: Counter[str] = Counter()
+        self._key = redact_key
+        self._builders: dict[tuple[str, str], ChunkBuilder] = {}
+        self._done: list[Chunk] = []
+        self._us = 0
+
+    def feed(self, block: bytes, *, file: str = "", offset: int = 0) -> list[Chunk]:
+        """The chunks of a block of whole lines (the last newline may be missing), audit events above all.
+
+        `offset`: of the block's first byte in `file`.
+        Everything in the block is in the chunks returned: a position after it may be committed with them.
+        """
+        self._us = _now_us()
+        if not block:
+            return []
+        lines = block.split(b"\n")
+        if lines[-1]:
+            block += b"\n"
+        else:
+            lines.pop()
+        try:
+            decoded = [audit.strict_decode(line) for line in lines]
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return self._line_by_line(lines, file, offset)
+        if any(map(_needs_care, decoded)):
+            return self._line_by_line(lines, file, offset)
+        self._count("audit", len(lines), len(block))
+        chunk = Chunk(
+            "audit",
+            data=block,
+            ends=array("I", accumulate(map(len, lines), lambda end, length: end + 1 + length)),
+            keys=self._keys(decoded),
+            cluster=self.cluster,
+            source=self.source,
+            tag=self.tag,
+            received_us=self._us,
+        )
+        return [chunk]
+
+    def feed_body(self, body: bytes, *, file: str = "") -> list[Chunk]:
+        """The chunks of an audit webhook's body. Broken items are rejected one by one, the others kept."""
+        self._us = _now_us()
+        items, bad = split_audit(body)
+        for item in items:
+            self._audit_or_any(item, file, -1)
+        for part in bad:
+            self._reject(part.raw, part.reason, file, part.offset, part.length)
+        return self.take()
+
+    def add(self, found: Found, *, file: str = "", offset: int = -1) -> None:
+        """One record whose table is known (see `formats.sniff`); it is in the chunks of the next `take`."""
+        self._us = self._us or _now_us()
+        try:
+            self._add(found, file, offset)
+        except Malformed as e:
+            self._reject(found.raw, str(e), file, offset, len(found.raw))
+
+    def add_any(self, raw: bytes, *, file: str = "", offset: int = -1, flags: tuple[str, ...] = ()) -> None:
+        """One JSON value of unknown kind: all records in it; they are in the chunks of the next `take`."""
+        self._us = self._us or _now_us()
+        self._audit_or_any(raw, file, offset, flags)
+
+    def add_reject(self, raw: bytes, reason: str, *, file: str = "", offset: int = -1, length: int = -1) -> None:
+        """Bytes that are no record. `length` is how many there were when `raw` is only their beginning."""
+        self._us = self._us or _now_us()
+        self._reject(raw, reason, file, offset, length if length >= 0 else len(raw))
+
+    def take(self) -> list[Chunk]:
+        """The chunks of everything added so far."""
+        for builder in self._builders.values():
+            if len(builder):
+                self._done.append(builder.take())
+        done, self._done = self._done, []
+        self._us = 0
+        return done
+
+    @property
+    def pending(self) -> bool:
+        """Whether complete chunks wait for `take`."""
+        return bool(self._done)
+
+    def _line_by_line(self, lines: list[bytes], file: str, offset: int) -> list[Chunk]:
+        for line in lines:
+            if line.strip():
+                self._audit_or_any(line.removesuffix(b"\r"), file, offset)
+            offset += len(line) + 1
+        return self.take()
+
+    def _audit_or_any(self, raw: bytes, file: str, offset: int, flags: tuple[str, ...] = ()) -> None:
+        try:
+            event = audit.strict_decode(raw)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            self._any(raw, file, offset, flags)
+        else:
+            self._audit(event, raw, "", "audit", file, offset, flags)
+
+    def _any(self, raw: bytes, file: str, offset: int, flags: tuple[str, ...]) -> None:
+        try:
+            records = sniff(raw)
+        except Malformed as e:
+            self._reject(raw, str(e), file, offset, len(raw))
+            return
+        for found in records:
+            self.add(found._replace(flags=(*found.flags, *flags)) if flags else found, file=file, offset=offset)
+
+    def _add(self, found: Found, file: str, offset: int) -> None:
+        raw, flags = found.raw, found.flags
+        if found.table == "audit":
+            event = gke.decode(raw) if found.form == "gke" else audit.decode(raw)
+            self._audit(event, raw, found.form, found.how, file, offset, flags)
+        elif found.table == "events":
+            self._event(found, file, offset)
+        elif found.table == "objects":
+            self._object(found, file, offset)
+        elif found.table == "admission":
+            self._admission(found, file, offset)
+        elif found.table == "logs":
+            self._log(found, file, offset)
+        elif found.table == "rejects":
+            self._reject(raw, found.reason, file, offset, len(raw))
+        else:
+            self.kinds[found.how] += 1  # a bookmark, a control message: nothing happened
+
+    def _audit(
+        self, event: AuditEvent, raw: bytes, form: str, how: str, file: str, offset: int, flags: tuple[str, ...]
+    ) -> None:
+        if not event.auditID:
+            raise Malformed("not an audit Event: auditID is empty")
+        if redact.is_sensitive(event) or form:
+            clean = (redact.redact_gke if form == "gke" else redact.redact_audit)(event, raw, self._key)
+        else:
+            clean = None
+        if not event.stageTimestamp and not event.timestamp and not event.requestReceivedTimestamp:
+            flags = (*flags, "time-from-arrival")
+        identity = audit.identity(self.cluster, event) if self.keyed else b""
+        self._put("audit", form, raw, identity, clean, how, Note(flags=flags, file=file if flags else ""))
+
+    def _event(self, found: Found, file: str, offset: int) -> None:
+        event = events.decode(found.raw)
+        flags = found.flags if events.best_time(event)[0] else (*found.flags, "time-from-arrival")
+        identity = events.identity(self.cluster, event, found.raw) if self.keyed else b""
+        self._put("events", "", found.raw, identity, None, found.how, Note(change=found.change, flags=flags))
+
+    def _object(self, found: Found, file: str, offset: int) -> None:
+        version = objects.decode(found.raw)
+        clean = redact.redact_object(found.raw, version.kind, self._key)
+        flags = found.flags if objects.best_time(version)[0] else (*found.flags, "time-from-arrival")
+        kept = clean[0] if clean else found.raw
+        identity = objects.identity(self.cluster, version, kept, found.change) if self.keyed else b""
+        note = Note(change=found.change, flags=flags)
+        self._put("objects", "", found.raw, identity, clean, found.how, note)
+
+    def _admission(self, found: Found, file: str, offset: int) -> None:
+        review = admission.decode(found.raw)
+        request = review.request
+        clean = redact.redact_admission(
+            found.raw, request.resource.resource or "", request.subResource or "", self._key
+        )
+        flags = found.flags if admission.best_time(review)[0] else (*found.flags, "time-from-arrival")
+        kept = clean[0] if clean else found.raw
+        identity = admission.identity(self.cluster, review, kept) if self.keyed else b""
+        self._put("admission", "", found.raw, identity, clean, found.how, Note(flags=flags))
+
+    def _log(self, found: Found, file: str, offset: int) -> None:
+        line = logs.decode(found.form, found.raw, self._us)
+        flags = found.flags if line.us else (*found.flags, "time-from-arrival")
+        identity = logs.identity(self.cluster, file, offset, found.raw) if self.keyed else b""
+        note = Note(file=file, offset=offset, flags=flags)
+        self._put("logs", found.form, found.raw, identity, None, found.how, note)
+
+    def _put(
+        self,
+        table: str,
+        form: str,
+        raw: bytes,
+        identity: bytes,
+        clean: tuple[bytes, str] | None,
+        how: str,
+        note: Note,
+    ) -> None:
+        self._count(how, 1, len(raw))
+        if clean is not None:
+            raw, note.digest = clean
+            note.redacted = True
+        builder = self._builders.get((table, form))
+        if builder is None:
+            builder = self._builders[table, form] = ChunkBuilder(
+                table, cluster=self.cluster, source=self.source, tag=self.tag, form=form
+            )
+        if not len(builder):
+            builder.received_us = self._us
+        builder.add(raw, identity, None if note == _NO_NOTE else note)
+        if builder.full:
+            self._done.append(builder.take())
+
+    def _reject(self, raw: bytes, reason: str, file: str, offset: int, length: int) -> None:
+        self.rejected += 1
+        cut = redact.cut_reject(raw, self._key, REJECT_LIMIT)
+        if cut is None and length > len(raw):
+            cut = raw, redact.digest(raw, self._key)
+        kept = raw if cut is None else cut[0]
+        if cut is not None:
+            reason = f"{reason} ({len(kept)} of {length} bytes are kept)"
+        note = Note(reason=reason, file=file, offset=offset)
+        # the same bytes at the same place are the same reject when a file is read again
+        place = (file, str(offset), redact.digest(raw, self._key), reason)
+        identity = redact.reject_key(self.cluster, *place) if self.keyed else b""
+        self._put("rejects", "", raw, identity, cut, "rejects", note)
+
+    def _count(self, how: str, records: int, size: int) -> None:
+        self.read += records
+        self.bytes += size
+        self.kinds[how] += records
+
+    def _keys(self, decoded: Iterable[AuditEvent]) -> bytes:
+        if not self.keyed:
+            return b""
+        cluster, identity = self.cluster, audit.identity
+        return b"".join([identity(cluster, event) for event in decoded])
+
+
+#: the name under which the audit inputs know it
+AuditIngest = Ingest
+
+_NO_NOTE = Note()
+
+
+def _needs_care(event: AuditEvent) -> bool:
+    """Whether a decoded audit event must be looked at alone: redaction, no time, no ID."""
+    return not event.stageTimestamp or not event.auditID or redact.is_sensitive(event)
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000

@@ -1,0 +1,262 @@
+"""Redaction of what must never be kept: values of Secrets, and the tokens of TokenReview and TokenRequest.
+
+Keys stay (a reader sees that `password` was changed), values become "REDACTED". It works on bodies of audit
+events, on objects of watches, on admission reviews and inside annotations that repeat the object (kubectl's
+last-applied-configuration and its relatives), for whole objects, lists, tables, and every patch type. The
+original bytes survive only as a keyed digest, so that two redacted records can be compared.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from kubewitness.formats.audit import AuditEvent, Body
+from kubewitness.formats.names import record_key
+
+REDACTED = "REDACTED"
+
+#: kinds whose bodies hold secrets; a List may hold them
+_KINDS = frozenset(("Secret", "SecretList", "TokenReview", "TokenRequest"))
+_LISTS = frozenset(("List", "Table"))
+_RESOURCES = frozenset(("secrets", "tokenreviews"))
+_SECRET_FIELDS = ("data", "stringData")
+_TOKEN_KINDS = ("TokenReview", "TokenRequest")
+# json-iterator quotes the input around a decoding error, values included
+_QUOTED_INPUT = re.compile(r"(, error found in #|error found in #|bigger context |illegal base64 data).*", re.DOTALL)
+_COMPRESSED_COPIES = ("objectset.rio.cattle.io/applied",)
+
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_any = msgspec.json.Decoder()
+_encode = msgspec.json.Encoder().encode
+
+
+def is_sensitive(event: AuditEvent) -> bool:
+    """Whether the record may hold something to redact. Costs well under a microsecond for all others."""
+    ref = event.objectRef
+    if ref is not None and (ref.resource in _RESOURCES or ref.subresource == "token"):
+        return (
+            event.requestObject is not None
+            or event.responseObject is not None
+            or (event.responseStatus is not None and bool(event.responseStatus.message))
+        )
+    request, response = event.requestObject, event.responseObject
+    if request is not None and (type(request) is not Body or request.kind in _KINDS or request.kind in _LISTS):
+        return True
+    return response is not None and (type(response) is not Body or response.kind in _KINDS or response.kind in _LISTS)
+
+
+def redact_audit(event: AuditEvent, raw: bytes, key: bytes) -> tuple[bytes, str] | None:
+    """(record with the values replaced, keyed digest of the original), or None when nothing was there to redact.
+
+    `key`: the state's redaction key (at most 64 bytes).
+    """
+    if not is_sensitive(event):
+        return None
+    ref = event.objectRef
+    mode = ""
+    if ref is not None:
+        if ref.subresource == "token" or ref.resource == "tokenreviews":
+            mode = "token"
+        elif ref.resource == "secrets":
+            mode = "secret"
+    return _in_fields(raw, ("requestObject", "responseObject", "responseStatus"), mode, key)
+
+
+def redact_gke(event: AuditEvent, raw: bytes, key: bytes) -> tuple[bytes, str] | None:
+    """The same for a LogEntry whose bodies are in `protoPayload`."""
+    if not is_sensitive(event) and b"Secret" not in raw and b"Token" not in raw:
+        return None
+    ref = event.objectRef
+    token = ref is not None and (ref.subresource == "token" or ref.resource == "tokenreviews")
+    secret = ref is not None and ref.resource == "secrets"
+    entry = _fields.decode(raw)
+    payload = bytes(entry.get("protoPayload", b""))
+    changed = _in_fields(
+        payload, ("request", "response", "status"), "token" if token else "secret" if secret else "", key
+    )
+    if changed is None:
+        return None
+    entry["protoPayload"] = msgspec.Raw(changed[0])
+    return _encode(entry), digest(raw, key)
+
+
+def redact_admission(raw: bytes, resource: str, subresource: str, key: bytes) -> tuple[bytes, str] | None:
+    """The same for an AdmissionReview: `object` and `oldObject` of its request."""
+    if b"Secret" not in raw and b"Token" not in raw:
+        return None
+    mode = "token" if subresource == "token" or resource == "tokenreviews" else ""
+    if resource == "secrets":
+        mode = "secret"
+    review = _fields.decode(raw)
+    changed = _in_fields(bytes(review.get("request", b"")), ("object", "oldObject", "options"), mode, key)
+    if changed is None:
+        return None
+    review["request"] = msgspec.Raw(changed[0])
+    return _encode(review), digest(raw, key)
+
+
+def redact_object(raw: bytes, kind: str, key: bytes) -> tuple[bytes, str] | None:
+    """The same for an object as a list or watch gives it."""
+    if kind not in _KINDS and not (kind in _LISTS and b"Secret" in raw):
+        return None
+    value = _any.decode(raw)
+    clean = _walk(value, "")
+    return (_encode(clean), digest(raw, key)) if clean != value else None
+
+
+# From here on a text may hold what is secret: bodies, encoded data, tokens, also in an escaped string.
+_SECRET_WORDS = re.compile(rb"[Ss]ecret|[Tt]oken")
+_BODY_BEGINS = re.compile(
+    rb"requestObject|responseObject|stringData|last-applied|oldObject|object\\*\"|data\\*\"|token\\*\"|request\\*\""
+    rb"|response\\*\"|spec\\*\"|data:|token:"
+)
+
+
+def cut_reject(raw: bytes, key: bytes, limit: int) -> tuple[bytes, str] | None:
+    """What may be kept of bytes that nobody understands: at most `limit` of them, and only up to where a body begins
+    when they mention secrets or tokens. (kept, keyed digest of all), or None when all may be kept."""
+    end = min(len(raw), limit)
+    if _SECRET_WORDS.search(raw):
+        found = _BODY_BEGINS.search(raw)
+        if found is not None:
+            end = min(end, found.start())
+    if end == len(raw):
+        return None
+    return raw[:end], digest(raw, key)
+
+
+def digest(raw: bytes, key: bytes) -> str:
+    """Keyed digest (128 bits, hex) of bytes that are not kept."""
+    return hashlib.blake2b(raw, digest_size=16, key=key[:64], person=b"kw.redact").hexdigest()
+
+
+def reject_key(cluster: str, *place: str) -> bytes:
+    """The record key of a reject: where it was, what it was (keyed digest), and why."""
+    return record_key("reject", cluster, *place)
+
+
+def _in_fields(raw: bytes, names: tuple[str, ...], mode: str, key: bytes) -> tuple[bytes, str] | None:
+    """Redacts the named fields of one JSON object and leaves the bytes of all others alone."""
+    fields = _fields.decode(raw)
+    changed = False
+    for name in names:
+        if name not in fields:
+            continue
+        value = _any.decode(fields[name])
+        if value is None:
+            continue
+        if name in ("responseStatus", "status"):
+            clean = _clean_status(value) if mode else value
+        else:
+            clean = _body(value, mode)
+        if clean != value:
+            fields[name] = msgspec.Raw(_encode(clean))
+            changed = True
+    return (_encode(fields), digest(raw, key)) if changed else None
+
+
+def _body(value: Any, mode: str) -> Any:
+    if isinstance(value, list):
+        return [_patch_operation(item, mode) for item in value]
+    if isinstance(value, dict):
+        return _walk(value, mode)
+    # a body that is not JSON (a scalar) of a sensitive resource says nothing that must be kept
+    return REDACTED if mode else value
+
+
+def _walk(value: Any, mode: str) -> Any:
+    """A copy of a body in which everything secret is replaced. `mode`: what the surroundings are."""
+    if isinstance(value, list):
+        return [_walk(item, mode) for item in value]
+    if not isinstance(value, dict):
+        return value
+    kind = value.get("kind")
+    if kind in ("Secret", "SecretList"):
+        mode = "secret"
+    elif kind in _TOKEN_KINDS:
+        mode = "token"
+    elif kind == "Status":
+        value = _clean_status(value) if mode else value
+    elif "@type" in value and isinstance(value["@type"], str):  # GKE names the kind there
+        mode = _mode_of_type(value["@type"]) or mode
+    if not mode and kind not in _LISTS and "items" not in value:
+        return value
+    clean: dict[str, Any] = {}
+    for name, item in value.items():
+        if (mode == "secret" and name in _SECRET_FIELDS) or (mode == "token" and name == "token"):
+            clean[name] = _values(item)
+        elif name == "annotations" and isinstance(item, dict):
+            clean[name] = {k: _annotation(k, v, mode) for k, v in item.items()}
+        else:
+            clean[name] = _walk(item, mode)
+    return clean
+
+
+def _mode_of_type(name: str) -> str:
+    last = name.rpartition(".")[2]
+    if last in ("Secret", "SecretList"):
+        return "secret"
+    return "token" if last in _TOKEN_KINDS else ""
+
+
+def _values(value: Any) -> Any:
+    """Every value replaced; null stays (it says that the key is removed), so do patch directives."""
+    if value is None:
+        return None
+    if isinstance(value, dict):
+        return {k: v if k.startswith("$") or v is None else REDACTED for k, v in value.items()}
+    return REDACTED
+
+
+def _annotation(name: str, value: Any, mode: str) -> Any:
+    """Annotations may repeat the whole object, as JSON text or compressed."""
+    if not mode or not isinstance(value, str):
+        return value
+    if name in _COMPRESSED_COPIES:
+        return REDACTED
+    text = value.lstrip()
+    if text[:1] not in ("{", "["):
+        return REDACTED if "last-applied" in name else value
+    try:
+        inner = _any.decode(text.encode())
+    except (msgspec.MsgspecError, UnicodeEncodeError):
+        return REDACTED
+    clean = _body(inner, mode)
+    return value if clean == inner else _encode(clean).decode()
+
+
+def _patch_operation(operation: Any, mode: str) -> Any:
+    """One operation of a JSON patch (RFC 6902)."""
+    if not mode or not isinstance(operation, dict) or "value" not in operation:
+        return _walk(operation, mode)
+    path = operation.get("path")
+    value = operation["value"]
+    parts = path.strip("/").split("/") if isinstance(path, str) else []
+    clean: Any
+    if not parts or parts == [""]:
+        clean = _walk(value, mode)
+    elif mode == "secret" and parts[0] in _SECRET_FIELDS:
+        clean = _values(value) if len(parts) == 1 else None if value is None else REDACTED
+    elif mode == "token" and parts[-1] == "token":
+        clean = REDACTED
+    elif parts[:2] == ["metadata", "annotations"] and len(parts) == 3:
+        clean = _annotation(parts[2].replace("~1", "/"), value, mode)
+    else:
+        # the value of /metadata or of /metadata/annotations; put back where it belongs so that it is understood
+        wrap: Callable[[Any], Any] = (lambda v: {"annotations": v}) if parts[-1] == "annotations" else (lambda v: v)
+        walked = _walk(wrap(value), mode)
+        clean = walked["annotations"] if parts[-1] == "annotations" else walked
+    return {**operation, "value": clean}
+
+
+def _clean_status(status: Any) -> Any:
+    """A Status whose message does not quote the request."""
+    if not isinstance(status, dict) or not isinstance(status.get("message"), str):
+        return status
+    message = _QUOTED_INPUT.sub(lambda m: m.group(1) + " ... " + REDACTED, status["message"])
+    return status if message == status["message"] else {**status, "message": message}
