@@ -6,7 +6,6 @@ import contextlib
 import json
 import sqlite3
 import threading
-import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -17,6 +16,7 @@ from kubewitness.errors import StateError
 from kubewitness.journal import schema
 from kubewitness.journal.append import Append, add_count
 from kubewitness.journal.frames import Frame, Packed, pack
+from kubewitness.journal.housekeeping import Housekeeping
 from kubewitness.journal.view import After, Stats, View, deliveries_of
 from kubewitness.journal.window import Window, split_keys
 from kubewitness.record import Chunk
@@ -26,16 +26,6 @@ WINDOW = 300_000
 
 #: Chunks deleted in one transaction, so that a long backlog never holds up an append for long.
 _DELETE_STEP = 128
-#: WAL sizes (bytes) at which it is copied into the file, and at which readers are waited for to start it afresh.
-_WAL_COPY = 4 * 1024**2
-_WAL_RESTART = 32 * 1024**2
-#: How long (milliseconds) to wait for readers then,
-_WAL_WAIT_MS = 250
-#: and not again for so many seconds, if one reader stays for long
-_WAL_PATIENCE = 5.0
-#: Free pages in the file beyond this (bytes) are given back to the disk; fewer will be used again soon.
-_KEEP_FREE = 8 * 1024**2
-_GIVE_BACK_PAGES = 1024
 
 
 class Journal:
@@ -93,7 +83,7 @@ class Journal:
         self._write_lock = threading.RLock()
         self._read_lock = threading.Lock()
         self._closed = False
-        self._wal_patience = 0.0
+        self._disk = Housekeeping(self.path)
 
     @property
     def readonly(self) -> bool:
@@ -147,7 +137,7 @@ class Journal:
             if work.keys:
                 window.add(split_keys(b"".join(work.keys)))
                 self._window_upto = work.upto
-            self._housekeeping(con)
+            self._disk.shorten_wal(con)
             return taken
 
     def _pack_early(self, chunk: Chunk, window: Window) -> Packed | None:
@@ -217,8 +207,8 @@ class Journal:
                 steps = [self._delete_step(con, table, upto) for table, upto in _delivered(con).items()]
             if not any(steps):
                 break
-        self._housekeeping(con)
-        self._give_back(con)
+        self._disk.shorten_wal(con)
+        self._disk.give_back(con)
 
     def _delete_step(self, con: sqlite3.Connection, table: str, upto: int) -> bool:
         rows = con.execute(
@@ -321,36 +311,6 @@ class Journal:
                         (seq,),
                     )
                     con.execute("DELETE FROM chunk WHERE seq = ?", (seq,))
-
-    def _housekeeping(self, con: sqlite3.Connection) -> None:
-        """Keeps the WAL short, outside of any transaction. Never fails the caller, whose work is durable already."""
-        try:
-            size = self.path.with_name(self.path.name + "-wal").stat().st_size
-        except OSError:
-            return
-        if size < _WAL_COPY:
-            return
-        with contextlib.suppress(sqlite3.OperationalError):
-            # PASSIVE waits for nobody, and the WAL starts afresh by itself when no reader is in it. If some reader
-            # always is, TRUNCATE waits for those there are (readers that come meanwhile wait for nothing).
-            if size < _WAL_RESTART or time.monotonic() < self._wal_patience:
-                con.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-                return
-            self._wal_patience = time.monotonic() + _WAL_PATIENCE
-            con.execute(f"PRAGMA busy_timeout={_WAL_WAIT_MS}")
-            try:
-                con.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-            finally:
-                con.execute(f"PRAGMA busy_timeout={int(schema.BUSY_SECONDS * 1000)}")
-
-    def _give_back(self, con: sqlite3.Connection) -> None:
-        """Shortens the file by what has long been free, a bounded piece at a time."""
-        free = con.execute("PRAGMA freelist_count").fetchone()[0]
-        held = con.execute("SELECT bytes FROM state").fetchone()[0]
-        if free * schema.PAGE_SIZE > max(_KEEP_FREE, held):
-            with contextlib.suppress(sqlite3.OperationalError):
-                # Each step of this statement frees one page: fetchall is what runs it to its end.
-                con.execute(f"PRAGMA incremental_vacuum({_GIVE_BACK_PAGES})").fetchall()
 
 
 def _delivered(con: sqlite3.Connection) -> Mapping[str, int]:

@@ -181,7 +181,7 @@ def prepare(con: sqlite3.Connection, path: Path, *, fsync: bool) -> None:
                 raise
             time.sleep(0.02)
     con.execute(f"PRAGMA synchronous={'FULL' if fsync else 'OFF'}")
-    # Checkpoints are ours (see Journal._housekeeping): SQLite's own never wait for readers, so with readers always
+    # Checkpoints are ours (see housekeeping.py): SQLite's own never wait for readers, so with readers always
     # coming and going the WAL could grow for ever. The limit of 0 makes its file as short as its content.
     con.execute("PRAGMA wal_autocheckpoint=0")
     con.execute("PRAGMA journal_size_limit=0")
