@@ -1,0 +1,67 @@
+"""What can go wrong between us and an API server, named by what to do next.
+
+Source: metav1.Status (k8s.io/apimachinery/pkg/apis/meta/v1/types.go), as body of an HTTP error or inside a watch.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from kubewitness.errors import KubewitnessError, Retry
+
+
+class KubeFailure(Retry):
+    """The request failed; the same may work later, at least `after` seconds from now if the server said so."""
+
+
+class Unauthorized(KubeFailure):
+    """401: the credentials are read again, then tried again."""
+
+
+class Forbidden(KubeFailure):
+    """403: someone must grant what the message names. It is tried again, because rights are granted meanwhile."""
+
+
+class Expired(KubewitnessError):
+    """410: the resourceVersion or continue token is too old (or from another cluster). List again."""
+
+
+class _Details(msgspec.Struct):
+    retryAfterSeconds: float | None = None
+
+
+class Status(msgspec.Struct):
+    """The part of a metav1.Status that tells failures apart."""
+
+    code: int | None = 0
+    reason: str | None = ""
+    message: str | None = ""
+    details: _Details | None = None
+
+
+_decoder = msgspec.json.Decoder(Status)
+_MESSAGE_LIMIT = 300
+
+
+def status_of(body: bytes) -> Status:
+    """The Status in an error's body; whatever else a proxy put there becomes its message, cut to one short line."""
+    try:
+        return _decoder.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return Status(message=body[:_MESSAGE_LIMIT].decode("utf-8", "replace"))
+
+
+def failure_of(code: int, status: Status, asked: str, retry_after: str | None = None) -> KubeFailure | Expired:
+    """What an answer other than success means. `asked`: the request in words ("list events")."""
+    message = " ".join((status.message or status.reason or "").split())[:_MESSAGE_LIMIT]
+    after = status.details.retryAfterSeconds if status.details is not None else None
+    if retry_after is not None and retry_after.strip().isdigit():
+        after = max(after or 0.0, float(retry_after))
+    text = f"{asked}: the API server answered {code}" + (f" ({message})" if message else "")
+    if code == 410:
+        return Expired(text)
+    if code == 401:
+        return Unauthorized(f"{asked}: the API server does not accept our credentials (401)", after)
+    if code == 403:
+        return Forbidden(f"not allowed to {asked}: {message or 'no reason given'}; grant it with RBAC", after)
+    return KubeFailure(text, after)
