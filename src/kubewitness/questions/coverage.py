@@ -1,0 +1,112 @@
+"""What was recorded at all: time ranges of the sources, gaps, and names near one that was not found."""
+
+from __future__ import annotations
+
+import difflib
+from itertools import pairwise
+
+from kubewitness.formats.times import format_us
+from kubewitness.questions.facts import Facts, Window
+from kubewitness.questions.lives import Life
+from kubewitness.questions.model import Gap
+from kubewitness.questions.targets import Ref
+
+_MINUTE = 60_000_000
+#: an API server is never silent this long: even an idle cluster's leases and node heartbeats are requests
+_SILENCE_US = 5 * _MINUTE
+#: causes are looked for this long before the root
+_BEFORE_US = 2 * _MINUTE
+_NAMES = 20_000
+
+
+def around(life: Life) -> Window:
+    return Window(life.first - 10 * _MINUTE, life.last + 10 * _MINUTE)
+
+
+def ranges(facts: Facts) -> dict[str, tuple[int, int]]:
+    """(first, last) time of each source of this cluster that recorded anything."""
+    found = {}
+    for table in ("audit", "events", "objects", "admission"):
+        sql = f"SELECT epoch_us(min(ts)), epoch_us(max(ts)) FROM {table} WHERE cluster = ?"  # noqa: S608
+        rows = facts.session.query(sql, [facts.cluster])
+        if rows and rows[0][0] is not None:
+            found[table] = (int(rows[0][0]), int(rows[0][1]))
+    return found
+
+
+def told(facts: Facts) -> list[str]:
+    """What is recorded, as sentences."""
+    found = ranges(facts)
+    if not found:
+        clusters = [str(c) for (c,) in facts.session.query("SELECT DISTINCT cluster FROM audit LIMIT 20")]
+        others = f"; recorded clusters: {', '.join(clusters)}" if clusters else ""
+        return [f"any record of cluster {facts.cluster!r}{others}"]
+    return [
+        "it may lie outside of what was recorded: "
+        + "; ".join(f"{name} from {format_us(a)} to {format_us(b)}" for name, (a, b) in found.items())
+    ]
+
+
+def gaps(facts: Facts, since: int, until: int, *, before: bool = True) -> list[Gap]:
+    """Times in `since`..`until` (and, with `before`, some time before) without a recording of audit or Events."""
+    found = []
+    begins = since - _BEFORE_US if before else since
+    for table in ("audit", "events"):
+        window = Window(begins - _MINUTE, until + _MINUTE)
+        where, params = ["cluster = ?"], [facts.cluster]
+        window.conditions(where, params)
+        sql = f"SELECT epoch_us(min(ts)), count(*) FROM {table} WHERE {' AND '.join(where)}"  # noqa: S608
+        first, count = facts.session.query(sql, params)[0]
+        if not count:
+            found.append(Gap(table, format_us(begins), format_us(until), f"no {table} records in that time"))
+        elif table == "audit" and (start := _silent_start(facts, begins, int(first))) is not None:
+            found.append(Gap(table, format_us(begins), format_us(start), "the recording of audit began later"))
+    found += _silences(facts, begins, until)
+    return found
+
+
+def _silent_start(facts: Facts, begins: int, first: int) -> int | None:
+    """The first record's time, when nothing at all is recorded before it."""
+    if first <= begins + _MINUTE // 4:
+        return None
+    rows = facts.session.query(
+        "SELECT 1 FROM audit WHERE cluster = ? AND ts < make_timestamp(?) AND ts >= make_timestamp(?) LIMIT 1",
+        [facts.cluster, first, first - 60 * _MINUTE],
+    )
+    return None if rows else first
+
+
+def _silences(facts: Facts, since: int, until: int) -> list[Gap]:
+    """Stretches without any audit record, only looked for when the window is longer than one could be."""
+    if until - since < _SILENCE_US or until - since > 24 * 60 * _MINUTE:
+        return []
+    rows = facts.session.query(
+        "SELECT epoch_us(time_bucket(INTERVAL '1 minute', ts)) AS minute FROM audit WHERE cluster = ? "
+        "AND ts >= make_timestamp(?) AND ts <= make_timestamp(?) GROUP BY 1 ORDER BY 1",
+        [facts.cluster, since, until],
+    )
+    minutes = [int(m) for (m,) in rows]
+    return [
+        Gap("audit", format_us(a + _MINUTE), format_us(b), "no audit record for minutes: the recording had stopped")
+        for a, b in pairwise(minutes)
+        if b - a > _SILENCE_US
+    ]
+
+
+def near_names(facts: Facts, ref: Ref) -> list[str]:
+    """Names of the kind that are like this one: same namespace first, then the same name elsewhere."""
+    where, params = ["cluster = ?", "resource = ?", "name <> ''"], [facts.cluster, ref.resource]
+    facts.window.conditions(where, params)
+    sql = f"SELECT namespace, name FROM audit WHERE {' AND '.join(where)} GROUP BY 1, 2 LIMIT {_NAMES}"  # noqa: S608
+    rows = facts.session.query(sql, params)
+    here = sorted({str(n) for ns, n in rows if (ns or "") == ref.namespace and n})
+    found = [n for n in here if n.startswith(ref.name) or ref.name.startswith(n)][:5]
+    found += [n for n in difflib.get_close_matches(ref.name, here, 5, 0.75) if n not in found]
+    found += sorted(f"{n} in namespace {ns}" for ns, n in rows if n == ref.name and (ns or "") != ref.namespace)[:3]
+    return found[:5]
+
+
+def resources(facts: Facts) -> list[tuple[str, str]]:
+    """(group, resource) pairs that were recorded: what custom kinds there are."""
+    sql = "SELECT DISTINCT coalesce(api_group, ''), resource FROM audit WHERE resource <> '' LIMIT 5000"
+    return [(str(g), str(r)) for g, r in facts.session.query(sql)]

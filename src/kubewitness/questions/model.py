@@ -1,0 +1,99 @@
+"""What the questions answer: typed objects that the command line, the HTTP API and the UI share.
+
+`WhoAnswer` is CONTRACT.md's "The answer of who": keys are only ever added. Times are RFC 3339 with six digits, UTC.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Certainty = Literal["proved", "inferred", "unknown"]
+
+
+class AskedObject(msgspec.Struct, omit_defaults=False):
+    """The question as it was understood; `uid` is the one that was answered for."""
+
+    verb: str
+    cluster: str
+    kind: str
+    namespace: str
+    name: str
+    uid: str | None = None
+    at: str | None = None
+
+
+class Actor(msgspec.Struct):
+    """Who did the deed. `user` is who really logged in, `acting_as` whom they played."""
+
+    user: str | None
+    kind: str
+    acting_as: str | None = None
+    groups: list[str] = msgspec.field(default_factory=list)
+    peer_ip: str | None = None
+    claimed_ips: list[str] = msgspec.field(default_factory=list)
+    user_agent: str | None = None
+
+
+class Root(msgspec.Struct):
+    """What set it off. `user` is null when nobody asked for it: then `object` names what failed."""
+
+    user: str | None
+    kind: str
+    acting_as: str | None
+    action: str
+    object: str
+    when: str
+
+
+class Link(msgspec.Struct):
+    """One step of the chain, from the effect (first) to the root (last)."""
+
+    when: str
+    actor: str | None
+    action: str
+    object: str
+    sentence: str
+    certainty: Certainty
+    evidence: list[str]
+
+
+class Gap(msgspec.Struct):
+    """A time in which a source that the answer leans on was silent or did not exist yet."""
+
+    source: str
+    since: str
+    until: str
+    why: str
+
+
+class WhoAnswer(msgspec.Struct):
+    """The whole answer. `found` false: the records do not tell; `missing` says which would have."""
+
+    question: AskedObject
+    found: bool
+    mechanism: str
+    when: str | None
+    actor: Actor | None
+    root: Root | None
+    certainty: Certainty
+    summary: str
+    chain: list[Link] = msgspec.field(default_factory=list)
+    candidates: list[Root] = msgspec.field(default_factory=list)
+    missing: list[str] = msgspec.field(default_factory=list)
+    gaps: list[Gap] = msgspec.field(default_factory=list)
+
+
+class TimelineRow(msgspec.Struct):
+    """One line of `timeline` and `search`: keys are CONTRACT.md's."""
+
+    when: str
+    source: str
+    actor: str | None
+    action: str
+    object: str
+    outcome: str
+    count: int
+    summary: str
+    id: str

@@ -1,0 +1,137 @@
+"""Who or what did it: the cause chain of an effect. `ask` asks; engine.py follows the chain, mechanisms/ explain."""
+
+from __future__ import annotations
+
+import msgspec
+
+from kubewitness.errors import UsageError
+from kubewitness.formats.times import format_us
+from kubewitness.questions import coverage
+from kubewitness.questions.facts import Facts, Session, Window
+from kubewitness.questions.lives import Life, choose
+from kubewitness.questions.model import AskedObject, WhoAnswer
+from kubewitness.questions.targets import Ref
+from kubewitness.questions.who import engine, nodes, removal, verbs
+from kubewitness.questions.who.case import Case
+
+#: every verb, and what it asks of; nodes have their own
+VERBS = ("deleted", "evicted", "killed", "created", "changed", "scaled", "read", "exec")
+NODE_VERBS = ("cordoned", "uncordoned", "drained", "tainted")
+
+
+class WhoQuestion(msgspec.Struct):
+    """What is asked. `verb` "" means: who deleted it, if it is gone; else who changed it. Times in microseconds."""
+
+    ref: Ref
+    verb: str = ""
+    uid: str | None = None
+    at: int | None = None
+    since: int | None = None
+    until: int | None = None
+
+
+def ask(session: Session, question: WhoQuestion) -> WhoAnswer:
+    """The answer, found or not. Raises `UsageError` for a verb that does not fit the kind."""
+    ref = question.ref
+    _check(question)
+    case = Case(Facts(session, ref.cluster, Window(question.since, question.until)))
+    lives = case.lives(ref)
+    verb = question.verb or _default_verb(case, lives)
+    life = choose(lives, uid=question.uid, at=question.at, gone=verb in ("deleted", "evicted", "killed"))
+    asked = AskedObject(
+        verb,
+        ref.cluster,
+        ref.kind_name,
+        ref.namespace,
+        ref.name,
+        (life.uid if life else question.uid) or None,
+        format_us(question.at) if question.at is not None else None,
+    )
+    if life is None:
+        return _unknown_object(case, asked, question)
+    if verb in ("deleted", "evicted", "killed"):
+        return _removed(case, asked, life, verb)
+    if verb in NODE_VERBS:
+        return nodes.ask(case, asked, life, verb, question.at)
+    return verbs.ask(case, asked, life, verb, question.at)
+
+
+def _check(question: WhoQuestion) -> None:
+    verb, resource = question.verb, question.ref.resource
+    if verb and verb not in (*VERBS, *NODE_VERBS):
+        import difflib
+
+        near = difflib.get_close_matches(verb, [*VERBS, *NODE_VERBS], 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise UsageError(f"unknown verb {verb!r}{hint}; known: {', '.join((*VERBS, *NODE_VERBS))}")
+    if verb in NODE_VERBS and resource != "nodes":
+        raise UsageError(f"only nodes are {verb}; ask for instance: who {verb} node/NAME")
+    if verb in ("evicted", "killed", "exec") and resource != "pods":
+        raise UsageError(f"{verb!r} asks about pods; ask for instance: who {verb} pod/NAME")
+
+
+def _default_verb(case: Case, lives: list[Life]) -> str:
+    """`deleted` when the object is gone (or going), else `changed`."""
+    if not lives:
+        return "deleted"
+    last = lives[-1]
+    if last.gone or (last.ref.resource == "pods" and removal.find(case, last).seen):
+        return "deleted"
+    return "changed"
+
+
+def _removed(case: Case, asked: AskedObject, life: Life, verb: str) -> WhoAnswer:
+    """`deleted`, `evicted`, `killed`."""
+    case.missing.clear()
+    found = removal.find(case, life, evicted_only=verb == "evicted")
+    if found.deed is None and verb == "killed":
+        return verbs.container_failed(case, asked, life)
+    if found.deed is None and verb == "evicted":
+        by_event = removal.find(case, life)
+        if by_event.deed is not None and by_event.deed.action in (
+            "TaintManagerEviction",
+            "Evicted",
+            "NodeControllerEviction",
+        ):
+            found = by_event
+    if found.deed is None:
+        return _not_removed(case, asked, life, found, verb)
+    chain = engine.follow(case, found.deed, found.context)
+    return engine.answer(case, asked, chain, default=_default_mechanism(found.deed.root_action))
+
+
+def _default_mechanism(action: str) -> str:
+    return {"deletecollection": "collection", "evict": "eviction-api"}.get(action, "direct")
+
+
+def _not_removed(case: Case, asked: AskedObject, life: Life, found: removal.Removal, verb: str) -> WhoAnswer:
+    said = life.ref.said()
+    links = [d.link() for d in found.context]
+    if found.seen and verb != "evicted":
+        when = f" Its deletion was asked for at {format_us(found.asked)}." if found.asked else ""
+        summary = f"{said} is gone, but the records do not tell who asked for it.{when}"
+    elif links:
+        summary = f"{said} was not {verb}: {links[-1].sentence}"
+    else:
+        summary = f"No record says that {said} was {verb}; it was last seen at {format_us(life.last)}."
+        if verb == "evicted" and removal.find(case, life).deed is not None:
+            summary = f"{said} was not evicted; it was deleted: ask who deleted it."
+    return verbs.not_found(case, asked, summary, links, coverage.gaps(case.facts, life.first, life.last))
+
+
+def _unknown_object(case: Case, asked: AskedObject, question: WhoQuestion) -> WhoAnswer:
+    """Nothing was recorded of that name: near names, and what was recorded at all."""
+    ref = question.ref
+    lives = case.lives(ref)
+    if lives and question.uid:
+        summary = f"no {ref.said()} with uid {question.uid} was recorded; recorded: " + ", ".join(
+            f"{life.uid or '(no uid)'} from {format_us(life.first)}" for life in lives[-5:]
+        )
+    else:
+        near = coverage.near_names(case.facts, ref)
+        summary = f"Nothing was recorded of {ref.said()}."
+        if near:
+            summary += " Near names: " + ", ".join(near) + "."
+    for line in coverage.told(case.facts):
+        case.need(line)
+    return verbs.not_found(case, asked, summary, [], [])

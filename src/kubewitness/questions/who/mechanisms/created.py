@@ -1,0 +1,76 @@
+"""controller: a pod that the replicaset controller created: for a new or larger ReplicaSet, or in a lost one's place.
+
+A pod follows its ReplicaSet's last growth when it is among the first that many pods made since; beyond that it
+replaces a pod that went away, and the removal of that pod is its cause (`inferred`: only time and owner join them).
+"""
+
+from __future__ import annotations
+
+from kubewitness.questions.facts import Request, Window
+from kubewitness.questions.lives import SKEW_US
+from kubewitness.questions.model import Certainty
+from kubewitness.questions.targets import Ref
+from kubewitness.questions.who.case import MINUTE, Case, Deed, Step, controller_of, deed_of, who_said
+from kubewitness.questions.who.history import SpecState, spec_history
+from kubewitness.questions.who.mechanisms.replicas import scaling_deed
+
+
+def explain_pod(case: Case, deed: Deed) -> Step | None:
+    """Why the replicaset controller made a pod."""
+    if deed.role != "create" or deed.ref.resource != "pods" or deed.controller != "replicaset-controller":
+        return None
+    life = deed.life or case.life(deed.ref, when=deed.when)
+    owned = case.owner(deed.ref, life)
+    if owned is None:
+        return Step("controller", final=True)
+    owner_ref, owner, certainty = owned
+    states = spec_history(case.facts, case.life(owner_ref, owner.uid, deed.when), deed.cause_until)
+    grown = [s for s in states if s.request.verb == "create" or (s.before or 0) < (s.replicas or 0)]
+    if grown:
+        last = grown[-1]
+        room = (last.replicas or 0) - (last.before or 0)
+        made = [r for r in _siblings(case, deed, last.request.ts - SKEW_US, "create") if r.owner_name == owner_ref.name]
+        if not room or sum(r.received < _received(deed) for r in made) < room:
+            return Step("controller", _growth(last, owner_ref, certainty if room else "inferred"))
+    lost = [r for r in _siblings(case, deed, deed.when - MINUTE, "") if _left(r, owner_ref)]
+    if not lost:
+        return Step("controller", _growth(grown[-1], owner_ref, "inferred") if grown else None)
+    gone = lost[-1]
+    verb = "evicted" if gone.subresource else "deleted"
+    says = f"{who_said(gone)} {verb} {gone.ref.said()}, which it replaces"
+    cause = deed_of(gone, says, ref=gone.ref, certainty="inferred", root_action=verb[:-1], role="remove")
+    return Step("controller", cause)
+
+
+def _received(deed: Deed) -> int:
+    return deed.request.received if deed.request is not None else deed.when
+
+
+def _growth(state: SpecState, ref: Ref, certainty: Certainty) -> Deed:
+    if state.request.verb != "create":
+        return scaling_deed(state, ref, certainty)
+    says = f"{who_said(state.request)} created {ref.said()}"
+    return deed_of(state.request, says, ref=ref, certainty=certainty, root_action="create", role="create")
+
+
+def _siblings(case: Case, deed: Deed, since: int, verb: str) -> list[Request]:
+    """Creations (or removals) of pods in the namespace from `since` up to the deed."""
+    window = Window(since, deed.when + SKEW_US // 4)
+    if verb:
+        return [
+            r
+            for r in case.facts.requests_in(window, resource="pods", namespace=deed.ref.namespace, verbs=(verb,))
+            if r.done
+        ]
+    deletes = case.facts.requests_in(window, resource="pods", namespace=deed.ref.namespace, verbs=("delete",))
+    evictions = case.facts.requests_in(
+        window, resource="pods", subresource="eviction", namespace=deed.ref.namespace, verbs=("create",)
+    )
+    return sorted((r for r in [*deletes, *evictions] if r.done), key=lambda r: r.ts)
+
+
+def _left(request: Request, owner: Ref) -> bool:
+    """Whether a removal took a pod of this ReplicaSet, and was not its own controller's or the kubelet's."""
+    if controller_of(request) in ("kubelet", "replicaset-controller"):
+        return False
+    return request.owner_name == owner.name or request.name.startswith(owner.name + "-")

@@ -1,0 +1,121 @@
+"""drain, eviction-api: a pod removed through the Eviction API.
+
+An eviction is `create pods/eviction`; its body is never recorded. It belongs to a drain when the same user had
+cordoned the pod's node: the last change of the node's spec.unschedulable before the eviction is theirs, and is true.
+Whoever evicts without a cordon of their own (a descheduler, an autoscaler, a script) is `eviction-api`.
+Below level Request the cordon's body is missing: a write of the node by the same user is then taken for it, as
+`inferred`, when the kubelet's NodeNotSchedulable Event or the drain's own list of the node's pods speaks for it.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from kubewitness.questions.bodies import at
+from kubewitness.questions.facts import Bodies, Request
+from kubewitness.questions.model import Certainty
+from kubewitness.questions.targets import Ref
+from kubewitness.questions.who.case import MINUTE, Case, Deed, Step, deed_of, tool_of
+
+_NODE_FIELD = "spec.nodeName="
+
+
+def explain(case: Case, deed: Deed) -> Step | None:
+    request = deed.request
+    if request is None or deed.role != "remove" or request.subresource != "eviction":
+        return None
+    life = deed.life or case.life(deed.ref, when=deed.when)
+    place = case.node_of(deed.ref, life) or _node_listed(case, request)
+    if place is None:
+        case.need(
+            f"the node of {deed.ref.said()}: level Request for create of pods/binding, or Events, would tell whether "
+            "its eviction was part of a drain"
+        )
+        return Step("eviction-api", final=True)
+    node, place_certainty, place_id = place
+    cordon = find_cordon(case, node, request)
+    if cordon is None:
+        return Step("eviction-api", final=True)
+    write, certainty = cordon
+    if place_certainty == "inferred":
+        certainty = "inferred"
+    says = f"{write.person} drained node {node}{tool_of(write)}"
+    cause = deed_of(
+        write, says, ref=node_ref(case, node), certainty=certainty, root_action="drain", evidence=[place_id]
+    )
+    cause.action = f"{write.verb} (cordon)"
+    return Step("drain", cause, final=True)
+
+
+def node_ref(case: Case, node: str) -> Ref:
+    return Ref(case.facts.cluster, "", "nodes", "", node, "Node")
+
+
+def node_writes(case: Case, node: str, until: int) -> list[Request]:
+    """Accepted writes of a node's spec and metadata, oldest first; the kubelet's own are left out."""
+    return [
+        r
+        for r in case.facts.requests(node_ref(case, node), ("patch", "update"))
+        if r.done and r.ts <= until and not r.subresource and not r.user.startswith("system:node:")
+    ]
+
+
+def unschedulable(bodies: Bodies, verb: str) -> bool | None:
+    """What a write of a node set spec.unschedulable to; None when it left it alone, or no body tells."""
+    asked = bodies.request
+    if isinstance(asked, list):  # JSON patch
+        for op in asked:
+            if isinstance(op, dict) and op.get("path") == "/spec/unschedulable":
+                return bool(op.get("value")) and op.get("op") != "remove"
+        return None
+    if not isinstance(asked, dict):
+        return None
+    if verb == "update":
+        return bool(at(asked, "spec", "unschedulable"))
+    spec = at(asked, "spec")
+    if isinstance(spec, dict) and "unschedulable" in spec:
+        return bool(spec["unschedulable"])
+    return None
+
+
+def find_cordon(case: Case, node: str, eviction: Request) -> tuple[Request, Certainty] | None:
+    """The cordon that was in force at the eviction, when the evictor made it."""
+    writes = node_writes(case, node, eviction.ts)
+    unknown: list[Request] = []
+    for write, bodies in zip(reversed(writes), reversed(case.facts.all_bodies(writes)), strict=True):
+        if bodies.request is None and bodies.response is None:
+            unknown.append(write)
+            continue
+        value = unschedulable(bodies, write.verb)
+        if value is None or (write.verb == "update" and value and write.played != eviction.played):
+            continue  # an update that merely carried the value on
+        if value and write.played == eviction.played:
+            return write, "proved"
+        break
+    mine = [w for w in unknown if w.played == eviction.played]
+    if mine and (_kubelet_saw(case, node, mine[0]) or _node_listed(case, eviction)):
+        case.need(
+            "what the write of the node changed: level Request for patch and update of nodes would prove the cordon"
+        )
+        return mine[0], "inferred"
+    return None
+
+
+def _kubelet_saw(case: Case, node: str, write: Request) -> bool:
+    return any(
+        e.reason == "NodeNotSchedulable" and -MINUTE <= e.ts - write.ts <= MINUTE
+        for e in case.facts.events(node_ref(case, node))
+    )
+
+
+def _node_listed(case: Case, eviction: Request) -> tuple[str, Certainty, str] | None:
+    """A drain begins by listing the node's pods: the last such list by the evictor names the node."""
+    everywhere = Ref(case.facts.cluster, "", "pods", "", "")
+    for r in reversed(case.facts.requests(everywhere, ("list",))):
+        if r.ts > eviction.ts or r.played != eviction.played:
+            continue
+        selector = unquote(parse_qs(urlsplit(r.uri).query).get("fieldSelector", [""])[0])
+        for part in selector.split(","):
+            if part.startswith(_NODE_FIELD):
+                return part.removeprefix(_NODE_FIELD), "inferred", r.id
+    return None

@@ -1,0 +1,102 @@
+"""statefulset, daemonset, jobs, history-limit: removals and creations by the controllers of other workloads.
+
+The link to the owner is the ownerReference; the write of the owner that made it necessary is taken by its place in
+time (the last accepted write by somebody else), so it is `inferred`.
+"""
+
+from __future__ import annotations
+
+from kubewitness.questions.bodies import at
+from kubewitness.questions.model import Certainty
+from kubewitness.questions.targets import Ref
+from kubewitness.questions.who.case import Case, Deed, Step, controller_of, deed_of, tool_of, weaker, who_said
+from kubewitness.questions.who.history import SpecState, spec_history
+from kubewitness.questions.who.mechanisms.replicas import scaling_deed, template_deed
+
+#: controller -> the mechanism of what it removes by itself
+_REMOVES = {
+    "statefulset-controller": "statefulset",
+    "daemon-set-controller": "daemonset",
+    "ttl-after-finished-controller": "job-finished",
+    "cronjob-controller": "history-limit",
+    "deployment-controller": "history-limit",
+}
+
+
+def explain(case: Case, deed: Deed) -> Step | None:
+    """The owner's last write, for a removal by its controller."""
+    if deed.role != "remove":
+        return None
+    mechanism = _REMOVES.get(deed.controller)
+    if deed.controller == "job-controller":
+        mechanism = _job_mechanism(case, deed)
+    if mechanism is None:
+        return None
+    life = deed.life or case.life(deed.ref, when=deed.when)
+    owned = case.owner(deed.ref, life)
+    if owned is None:
+        case.need(f"the owner of {deed.ref.said()}: level RequestResponse for its create or delete would name it")
+        return Step(mechanism)
+    owner_ref, owner, certainty = owned
+    states = [
+        s
+        for s in spec_history(case.facts, case.life(owner_ref, owner.uid, deed.when), deed.cause_until)
+        if controller_of(s.request) != deed.controller
+    ]
+    if not states:
+        case.need(f"who wrote {owner_ref.said()}: an audit rule of level Metadata or higher for {owner_ref.resource}")
+        return Step(mechanism)
+    return Step(mechanism, _told(states, owner_ref, weaker(certainty, "inferred")))
+
+
+def _told(states: list[SpecState], ref: Ref, certainty: Certainty) -> Deed:
+    state = states[-1]
+    if state.touched is not None and "replicas" in state.touched and state.request.verb != "create":
+        return scaling_deed(state, ref, certainty)
+    return template_deed(state, ref, certainty, states)
+
+
+def _job_mechanism(case: Case, deed: Deed) -> str:
+    """Why a Job's pods were removed: its status condition (DeadlineExceeded, BackoffLimitExceeded) or its Event."""
+    life = deed.life or case.life(deed.ref, when=deed.when)
+    owned = case.owner(deed.ref, life)
+    if owned is None:
+        return "job-failed"
+    texts = [e.reason for e in case.facts.events(owned[0])]
+    for r in case.facts.requests(owned[0], ("update", "patch"), status=True):
+        conditions = at(case.facts.bodies(r).request, "status", "conditions") if r.subresource == "status" else None
+        texts += [str(c.get("reason")) for c in conditions or [] if isinstance(c, dict)]
+    return "job-deadline" if "DeadlineExceeded" in texts else "job-failed"
+
+
+def explain_created(case: Case, deed: Deed) -> Step | None:
+    """controller: what a workload's controller created; the owner's last write is behind it."""
+    if (
+        deed.role != "create"
+        or not deed.controller
+        or (
+            deed.ref.resource in ("pods", "replicasets")
+            and (deed.controller in ("replicaset-controller", "deployment-controller"))
+        )
+    ):
+        return None
+    life = deed.life or case.life(deed.ref, when=deed.when)
+    owned = case.owner(deed.ref, life)
+    if owned is None:
+        return Step("controller", final=True)
+    owner_ref, owner, certainty = owned
+    states = [
+        s
+        for s in spec_history(case.facts, case.life(owner_ref, owner.uid, deed.when), deed.cause_until)
+        if controller_of(s.request) != deed.controller
+    ]
+    if not states:
+        return Step("controller")
+    if len(states) == 1 and states[0].request.verb == "create":
+        request = states[0].request
+        says = f"{who_said(request)} created {owner_ref.said()}{tool_of(request)}"
+        return Step(
+            "controller",
+            deed_of(request, says, ref=owner_ref, certainty=certainty, root_action="create", role="create"),
+        )
+    return Step("controller", _told(states, owner_ref, "inferred"))

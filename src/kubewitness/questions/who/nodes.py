@@ -1,0 +1,97 @@
+"""The verbs of nodes: cordoned, uncordoned, drained, tainted."""
+
+from __future__ import annotations
+
+from kubewitness.questions.bodies import at
+from kubewitness.questions.facts import Bodies, Request, Window
+from kubewitness.questions.lives import Life
+from kubewitness.questions.model import AskedObject, WhoAnswer
+from kubewitness.questions.who import engine, verbs
+from kubewitness.questions.who.case import MINUTE, Case, Deed, controller_of, deed_of, tool_of, who_said
+from kubewitness.questions.who.mechanisms.eviction import node_writes, unschedulable
+
+_FOREVER = 1 << 62
+#: a drain that waits for disruption budgets may last
+_DRAIN_US = 24 * 60 * MINUTE
+
+
+def ask(case: Case, asked: AskedObject, life: Life, verb: str, at_us: int | None) -> WhoAnswer:
+    """Who cordoned, uncordoned, drained or tainted the node, last before `at`."""
+    until = _FOREVER if at_us is None else at_us
+    writes = node_writes(case, life.ref.name, until)
+    bodies = case.facts.all_bodies(writes)
+    told = [(w, b) for w, b in zip(writes, bodies, strict=True) if b.request is not None]
+    if verb == "tainted":
+        effect = _tainted(life, told)
+    else:
+        effect = _cordoned(life, told, verb != "uncordoned", verb)
+    links = []
+    if effect is not None and verb == "drained":
+        evictions = _evictions(case, effect, life.ref.name)
+        if not evictions:
+            summary = (
+                f"No record says that {life.ref.said()} was drained: {effect.says.replace('drained', 'cordoned')}, "
+            )
+            return verbs.not_found(case, asked, summary + "but evicted none of its pods.", [effect.link()], [])
+        links = [d.link() for d in evictions]
+    if effect is None:
+        if len(told) < len(writes):
+            case.need(
+                "what the writes of the node changed: audit level Request for patch and update of nodes would show it"
+            )
+        return verbs.not_found(case, asked, f"No record says that {life.ref.said()} was {verb}.", [], [])
+    chain = engine.Chain([effect], [*links, effect.link()])
+    result = engine.answer(case, asked, chain, default="drain" if verb == "drained" else "direct")
+    if verb == "drained":
+        result.summary = f"{effect.says}, evicting {len(links)} pod{'s' if len(links) != 1 else ''}."
+    return result
+
+
+def _cordoned(life: Life, told: list[tuple[Request, Bodies]], value: bool, verb: str) -> Deed | None:
+    for write, bodies in reversed(told):
+        if unschedulable(bodies, write.verb) is value and (write.verb == "patch" or not controller_of(write)):
+            says = f"{who_said(write)} {verb} {life.ref.said()}{tool_of(write)}"
+            action = {"cordoned": "cordon", "uncordoned": "uncordon"}.get(verb, "drain")
+            return deed_of(write, says, ref=life.ref, root_action=action)
+    return None
+
+
+def _tainted(life: Life, told: list[tuple[Request, Bodies]]) -> Deed | None:
+    for write, bodies in reversed(told):
+        taints = at(bodies.request, "spec", "taints")
+        real = (
+            [t for t in taints if isinstance(t, dict) and "key" in t and "effect" in t]
+            if isinstance(taints, list)
+            else []
+        )
+        if real:
+            words = ", ".join(
+                f"{t['key']}{'=' + str(t['value']) if t.get('value') else ''}:{t['effect']}" for t in real
+            )
+            says = f"{who_said(write)} tainted {life.ref.said()} with {words}{tool_of(write)}"
+            return deed_of(write, says, ref=life.ref, root_action="taint")
+    return None
+
+
+def _evictions(case: Case, cordon: Deed, node: str) -> list[Deed]:
+    """Evictions by whoever cordoned, after it and before the node was given back, of pods that were on the node."""
+    request = cordon.request
+    if request is None:
+        return []
+    ends = cordon.when + _DRAIN_US
+    for write in node_writes(case, node, _FOREVER):
+        if write.ts > cordon.when and unschedulable(case.facts.bodies(write), write.verb) is False:
+            ends = min(ends, write.ts)
+    window = Window(request.received, ends)
+    evictions = case.facts.requests_in(
+        window, resource="pods", subresource="eviction", user=request.user, verbs=("create",)
+    )
+    deeds = []
+    for r in evictions:
+        if not r.done or r.played != request.played:
+            continue
+        place = case.node_of(r.ref, case.life(r.ref, when=r.ts))
+        if place is not None and place[0] == node:
+            says = f"{who_said(r)} evicted {r.ref.said()}"
+            deeds.append(deed_of(r, says, root_action="evict", role="remove", certainty=place[1]))
+    return deeds

@@ -1,0 +1,244 @@
+"""Which request removed an object: the first accepted one that set its deletion going.
+
+The kubelet's delete of a pod that is already terminating, a dry run, a refusal and a second delete are not it.
+A recorded body tells when the deletion was first asked for (deletionTimestamp minus grace period): a request at
+another time is then not the cause, and the answer says that the real one was not recorded.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import parse_qs, urlsplit
+
+import msgspec
+
+from kubewitness.formats.times import format_us, us_or_zero
+from kubewitness.questions.bodies import at, is_object, meta
+from kubewitness.questions.facts import Request, Window
+from kubewitness.questions.lives import SKEW_US, Life
+from kubewitness.questions.model import Certainty
+from kubewitness.questions.targets import Ref
+from kubewitness.questions.who.case import (
+    MINUTE,
+    SECOND,
+    Case,
+    Deed,
+    controller_of,
+    deed_of,
+    event_deed,
+    tool_of,
+    who_said,
+)
+
+#: deletionTimestamp has whole seconds, and API servers' clocks differ
+_ASKED_TOLERANCE = 2 * SECOND
+#: a collection's delete takes at most this long to reach each of its objects
+_COLLECTION_US = 5 * MINUTE
+
+#: Events about a pod that tell of its removal: reason -> (component that did it, sentence)
+_REMOVING_EVENTS = {
+    "TaintManagerEviction": ("taint-eviction-controller", "the taint manager marked {pod} for deletion"),
+    "NodeControllerEviction": ("node-controller", "the node controller marked {pod} for deletion"),
+    "Preempted": ("kube-scheduler", "the scheduler preempted {pod}"),
+    "Evicted": ("kubelet", "the kubelet evicted {pod}"),
+}
+
+
+class Removal(msgspec.Struct):
+    """`deed` is None when the records do not tell; `context` are attempts that did not do it."""
+
+    deed: Deed | None = None
+    context: list[Deed] = msgspec.field(default_factory=list)
+    #: when the deletion was asked for, if a body tells
+    asked: int | None = None
+    #: whether there is any sign that the object is gone or going
+    seen: bool = False
+
+
+def find(case: Case, life: Life, *, evicted_only: bool = False) -> Removal:
+    """The removal of one life of an object."""
+    ref = life.ref
+    attempts = [r for r in _attempts(case, life) if not evicted_only or r.subresource == "eviction"]
+    done = [r for r in attempts if r.done]
+    finishing = [r for r in done if _finishes(r)]
+    asking = [r for r in done if not _finishes(r)]
+    asked = asked_at(case, [*asking, *finishing])
+    result = Removal(None, _refusals(case, ref, attempts), asked, bool(done))
+    chosen, certainty = _choose(case, life, asking, asked)
+    if chosen is None and not evicted_only:
+        result.deed = _from_events(case, life)
+        stopped = any(e.reason == "Killing" and "Stopping" in e.message for e in case.facts.events(ref))
+        result.seen = result.seen or result.deed is not None or life.gone or stopped
+        if result.deed is None and (finishing or result.seen):
+            _say_missing(case, ref, asked, finishing)
+        return result
+    if chosen is not None:
+        result.deed = _deed(case, chosen, life, certainty)
+        result.context = [d for d in result.context if d.when <= chosen.ts]
+    return result
+
+
+def _attempts(case: Case, life: Life) -> list[Request]:
+    """Deletes and evictions by name, and collection deletes that covered the object; refused ones too."""
+    ref = life.ref
+    named = [
+        r
+        for r in case.facts.requests(ref, ("delete", "create"))
+        if (r.verb == "delete" and not r.subresource) or (r.verb == "create" and r.subresource == "eviction")
+    ]
+    named = [r for r in named if life.covers(r.ts, r.uid)]
+    collection = Ref(ref.cluster, ref.group, ref.resource, ref.namespace, "")
+    covering = [r for r in case.facts.requests(collection, ("deletecollection",)) if _covers(case, r, life)]
+    return sorted([*named, *covering], key=lambda r: r.ts)
+
+
+def _covers(case: Case, request: Request, life: Life) -> bool:
+    """Whether a collection's delete took this object: its answer lists them; else by time and selector."""
+    if not request.done or not life.covers(request.ts):
+        return False
+    items = at(case.facts.bodies(request).response, "items")
+    if isinstance(items, list):
+        return any(
+            meta(i, "name") == life.ref.name and (not life.uid or meta(i, "uid") in (life.uid, None)) for i in items
+        )
+    query = parse_qs(urlsplit(request.uri).query)
+    if "metadata.name=" in query.get("fieldSelector", [""])[0]:
+        return f"metadata.name={life.ref.name}" in query["fieldSelector"][0]
+    return life.gone and -SKEW_US <= life.last - request.ts <= _COLLECTION_US
+
+
+def _finishes(request: Request) -> bool:
+    """The kubelet ends what somebody else asked for. It never starts the deletion of a pod."""
+    return controller_of(request) == "kubelet" and request.resource == "pods" and not request.subresource
+
+
+def asked_at(case: Case, requests: list[Request]) -> int | None:
+    """When the deletion was first asked for, to the second, from any body that holds a deletionTimestamp."""
+    times = []
+    for request, bodies in zip(requests, case.facts.all_bodies(requests), strict=True):
+        body = bodies.response
+        if request.verb != "deletecollection" and is_object(body) and meta(body, "deletionTimestamp"):
+            ends = us_or_zero(meta(body, "deletionTimestamp"))
+            times.append(ends - int(meta(body, "deletionGracePeriodSeconds") or 0) * SECOND)
+    return min(times) if times else None
+
+
+def _choose(case: Case, life: Life, asking: list[Request], asked: int | None) -> tuple[Request | None, Certainty]:
+    if not asking:
+        return None, "unknown"
+    if asked is None:
+        return asking[0], _certainty(case, asking[0], life)
+    for r in asking:
+        if r.received - _ASKED_TOLERANCE <= asked + SECOND and asked <= r.ts + _ASKED_TOLERANCE:
+            return r, _certainty(case, r, life)
+    return None, "unknown"  # asked for at a time at which no recorded request fits
+
+
+def _certainty(case: Case, request: Request, life: Life) -> Certainty:
+    """A request that names the object proves itself, if only one object of that name can be meant."""
+    if request.verb == "deletecollection":
+        listed = isinstance(at(case.facts.bodies(request).response, "items"), list)
+        return "proved" if listed else "inferred"
+    if "audit-id-reused" in request.flags:
+        return "inferred"
+    if life.lives == 1 or (request.uid and request.uid == life.uid) or life.born:
+        return "proved"
+    return "inferred"
+
+
+def _deed(case: Case, request: Request, life: Life, certainty: Certainty) -> Deed:
+    who, tool = who_said(request), tool_of(request)
+    said = life.ref.said()
+    if request.subresource == "eviction":
+        says, action = f"{who} evicted {said}{tool} through the Eviction API", "evict"
+    elif request.verb == "deletecollection":
+        selector = parse_qs(urlsplit(request.uri).query).get("labelSelector", [""])[0]
+        chosen = f" with label {selector}" if selector else ""
+        place = request.namespace or "the cluster"
+        says = f"{who} deleted all {request.resource}{chosen} in {place}{tool}, {said} among them"
+        action = "deletecollection"
+    else:
+        forced = _grace(case, request) == 0
+        says, action = f"{who} {'force-' if forced else ''}deleted {said}{tool}", "delete"
+    finished = [
+        r.id
+        for r in case.facts.requests(life.ref, ("delete",))
+        if r.done and _finishes(r) and life.covers(r.ts, r.uid) and r.ts > request.ts
+    ]
+    return deed_of(
+        request,
+        says,
+        ref=life.ref,
+        certainty=certainty,
+        root_action=action,
+        role="remove",
+        life=life,
+        evidence=finished[-1:],
+    )
+
+
+def _grace(case: Case, request: Request) -> int | None:
+    """gracePeriodSeconds that the delete asked for."""
+    value = at(case.facts.bodies(request).request, "gracePeriodSeconds")
+    if isinstance(value, int):
+        return value
+    found = re.search(r"[?&]gracePeriodSeconds=(\d+)", request.uri)
+    return int(found.group(1)) if found else None
+
+
+def _refusals(case: Case, ref: Ref, attempts: list[Request]) -> list[Deed]:
+    """Refused evictions, one deed for each user: how often, from when to when, and by which budget."""
+    by_user: dict[str, list[Request]] = {}
+    for r in attempts:
+        if r.subresource == "eviction" and r.code == 429:
+            by_user.setdefault(r.person, []).append(r)
+    deeds = []
+    for person, refused in by_user.items():
+        first, last = refused[0], refused[-1]
+        bodies = case.facts.all_bodies(refused[-1:])[0]
+        why = budget_of(bodies.response) or last.message or last.reason
+        times = f"{len(refused)} times" if len(refused) > 1 else "once"
+        why = why or "a disruption budget forbade it"
+        says = f"{person} tried {times} to evict {ref.said()} and was refused (429): {why}"
+        deed = deed_of(last, says, ref=ref, root_action="evict", role="note")
+        deed.evidence = [r.id for r in (first, last)][: len(refused)]
+        deeds.append(deed)
+    return deeds
+
+
+def budget_of(status: object) -> str:
+    """What a refused eviction's answer says about the PodDisruptionBudget."""
+    causes = at(status, "details", "causes")
+    texts = [str(c.get("message", "")) for c in causes if isinstance(c, dict)] if isinstance(causes, list) else []
+    return " ".join([*filter(None, texts)]) or str(at(status, "message") or "")
+
+
+def _from_events(case: Case, life: Life) -> Deed | None:
+    """What Events tell where no request does."""
+    ref = life.ref
+    if ref.resource != "pods":
+        return None
+    for e in case.facts.events(ref):
+        known = _REMOVING_EVENTS.get(e.reason)
+        if known and life.covers(e.ts, e.object_uid if e.object_uid != e.object_name else ""):
+            controller, text = known
+            return event_deed(e, text.format(pod=ref.said()), ref=ref, role="remove", controller=controller, life=life)
+    window = Window(life.first, life.last + 10 * MINUTE)
+    for e in case.facts.events_in(
+        window, namespace=ref.namespace, reasons=("SuccessfulDelete",), message_has=f"pod: {ref.name}"
+    ):
+        controller = e.component or e.kind.lower() + "-controller"
+        says = f"the {controller.replace('-', ' ')} deleted {ref.said()}"
+        return event_deed(e, says, ref=ref, role="remove", controller=controller, life=life)
+    return None
+
+
+def _say_missing(case: Case, ref: Ref, asked: int | None, finishing: list[Request]) -> None:
+    when = f" at {format_us(asked)}" if asked else ""
+    level = "an audit rule of level Metadata or higher"
+    ended = " Only the kubelet's final delete of the terminating pod is there." if finishing else ""
+    evictions = " and create of pods/eviction" if ref.resource == "pods" else ""
+    case.need(
+        f"the request that asked for the deletion of {ref.said()}{when}: {level} for delete and deletecollection of "
+        f"{ref.resource}{evictions} would have recorded it.{ended}"
+    )
