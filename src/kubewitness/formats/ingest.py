@@ -32,8 +32,8 @@ class Ingest:
     """Makes chunks of one cluster and one source. Not for use by several threads at once.
 
     `redact_key`: the state's key for digests. `keyed` False gives chunks without identities (for pass-through:
-    nothing recognises a repeat). Counters: `read` records and `rejected` ones, `bytes` taken, `kinds` by what the
-    records came in.
+    nothing recognises a repeat). `only`: names of tables; records of others are rejected.
+    Counters: `read` records and `rejected` ones, `bytes` taken, `kinds` by what the records came in.
     """
 
     def __init__(
@@ -44,11 +44,15 @@ class Ingest:
         *,
         keyed: bool = True,
         tag: str = "",
+        only: frozenset[str] = frozenset(),
     ) -> None:
         self.cluster = cluster
         self.source = source
         self.keyed = keyed
         self.tag = tag
+        self.only = only
+        #: what the file being read is known by, whatever its name; its name stands in when empty
+        self.fingerprint = ""
         self.read = 0
         self.rejected = 0
         self.bytes = 0
@@ -76,7 +80,7 @@ class Ingest:
             decoded = [audit.strict_decode(line) for line in lines]
         except (msgspec.MsgspecError, UnicodeDecodeError):
             return self._line_by_line(lines, file, offset)
-        if any(map(_needs_care, decoded)):
+        if (self.only and "audit" not in self.only) or any(map(_needs_care, decoded)):
             return self._line_by_line(lines, file, offset)
         self._count("audit", len(lines), len(block))
         chunk = Chunk(
@@ -101,11 +105,16 @@ class Ingest:
             self._reject(part.raw, part.reason, file, part.offset, part.length)
         return self.take()
 
-    def add(self, found: Found, *, file: str = "", offset: int = -1) -> None:
-        """One record whose table is known (see `formats.sniff`); it is in the chunks of the next `take`."""
+    def add(self, found: Found, *, file: str = "", offset: int = -1, event: AuditEvent | None = None) -> None:
+        """One record whose table is known (see `formats.sniff`); it is in the chunks of the next `take`.
+
+        `event`: the record, if it is an audit event and was decoded already.
+        """
         self._us = self._us or _now_us()
         try:
-            self._add(found, file, offset)
+            if self.only and found.table and found.table not in self.only and found.table != "rejects":
+                raise Malformed(f"a record of table {found.table}; asked for: {', '.join(sorted(self.only))}")
+            self._add(found, file, offset, event)
         except Malformed as e:
             self._reject(found.raw, str(e), file, offset, len(found.raw))
 
@@ -146,7 +155,7 @@ class Ingest:
         except (msgspec.MsgspecError, UnicodeDecodeError):
             self._any(raw, file, offset, flags)
         else:
-            self._audit(event, raw, "", "audit", file, offset, flags)
+            self.add(Found("audit", raw, "audit", flags=flags), file=file, offset=offset, event=event)
 
     def _any(self, raw: bytes, file: str, offset: int, flags: tuple[str, ...]) -> None:
         try:
@@ -157,10 +166,11 @@ class Ingest:
         for found in records:
             self.add(found._replace(flags=(*found.flags, *flags)) if flags else found, file=file, offset=offset)
 
-    def _add(self, found: Found, file: str, offset: int) -> None:
+    def _add(self, found: Found, file: str, offset: int, event: AuditEvent | None) -> None:
         raw, flags = found.raw, found.flags
         if found.table == "audit":
-            event = gke.decode(raw) if found.form == "gke" else audit.decode(raw)
+            if event is None:
+                event = gke.decode(raw) if found.form == "gke" else audit.decode(raw)
             self._audit(event, raw, found.form, found.how, file, offset, flags)
         elif found.table == "events":
             self._event(found, file, offset)
@@ -218,7 +228,7 @@ class Ingest:
     def _log(self, found: Found, file: str, offset: int) -> None:
         line = logs.decode(found.form, found.raw, self._us)
         flags = found.flags if line.us else (*found.flags, "time-from-arrival")
-        identity = logs.identity(self.cluster, file, offset, found.raw) if self.keyed else b""
+        identity = logs.identity(self.cluster, self.fingerprint or file, offset, found.raw) if self.keyed else b""
         note = Note(file=file, offset=offset, flags=flags)
         self._put("logs", found.form, found.raw, identity, None, found.how, note)
 
@@ -257,7 +267,7 @@ class Ingest:
             reason = f"{reason} ({len(kept)} of {length} bytes are kept)"
         note = Note(reason=reason, file=file, offset=offset)
         # the same bytes at the same place are the same reject when a file is read again
-        place = (file, str(offset), redact.digest(raw, self._key), reason)
+        place = (self.fingerprint or file, str(offset), redact.digest(raw, self._key), reason)
         identity = redact.reject_key(self.cluster, *place) if self.keyed else b""
         self._put("rejects", "", raw, identity, cut, "rejects", note)
 

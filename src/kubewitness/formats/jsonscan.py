@@ -65,6 +65,7 @@ class DocumentScanner:
         self._path: tuple[str, ...] = ()
         self._head = b""
         self._doc_start = -1
+        self._doc_seen = False
         self._skipped = 0  # bytes of an oversized value already thrown away
         self._skip_head = b""
 
@@ -72,6 +73,16 @@ class DocumentScanner:
     def inside(self) -> bool:
         """Whether a value or document is open."""
         return bool(self._stack)
+
+    @property
+    def in_list(self) -> bool:
+        """Whether the elements of a list are being given."""
+        return self._item_depth > 0
+
+    @property
+    def begun(self) -> bool:
+        """Whether any bracket was seen."""
+        return self._doc_seen
 
     @property
     def offset(self) -> int:
@@ -145,11 +156,11 @@ class DocumentScanner:
         left = self._buffer[begin:length]
         out: list[Value | Broken] = []
         if self._start >= 0 or left.strip(_SPACE):
-            reason = "the file ends inside a JSON value" if self._stack else "not JSON"
+            reason = "a JSON value that does not end" if self._stack else "not JSON"
             raw = (self._skip_head or left)[: self.limit]
             out.append(Broken(raw, self._base + begin - self._skipped, len(left) + self._skipped, reason))
         elif self._stack:
-            out.append(Broken(self._head, self._base + length, 0, "the file ends inside a list: something is missing"))
+            out.append(Broken(self._head, self._base + length, 0, "a list that does not end: something is missing"))
         self.__init__(limit=self.limit, offset=self._base + length)  # type: ignore[misc]
         return out
 
@@ -189,6 +200,7 @@ class DocumentScanner:
             self._start = at
             if depth == 0:
                 self._doc_start = at
+                self._doc_seen = True
         self._stack.append(byte)
         if depth <= _SHALLOW and not self._item_depth:
             self._keys.append(self._key if depth else "")

@@ -1,9 +1,10 @@
 """Lines of container and component logs in the forms that nodes write them: `decode` gives one `LogLine`.
 
-Forms (`Chunk.form`): "cri" (containerd, CRI-O: `TIME STREAM P|F TEXT`; a record holds all the parts of a line, newline
-between them), "docker" (json-file: {"log", "stream", "time"}), "klog" (components: `I1122 21:25:09.518619 PID
-FILE:LINE] TEXT`), "json" (one object a line), "text" (anything else). Which pod and container a file belongs to is
-in its name; see `place`. Sources: KEP-30 (CRI log format), moby daemon/logger/jsonfilelog, k8s.io/klog/v2.
+Forms (`Chunk.form`): "cri" (containerd, CRI-O: `TIME STREAM P|F TEXT`; a record holds all the parts of a line,
+newline between them), "docker" (json-file: {"log", "stream", "time"}; parts likewise), "klog" (components:
+`I1122 21:25:09.518619 PID FILE:LINE] TEXT`), "json" (one object a line), "text" (anything else). Which pod and
+container a file belongs to is in its name; see `place`. Sources: KEP-30 (CRI log format), moby
+daemon/logger/jsonfilelog, k8s.io/klog/v2.
 """
 
 from __future__ import annotations
@@ -66,16 +67,27 @@ def decode(form: str, raw: bytes, arrived_us: int = 0) -> LogLine:
     if form == "cri":
         return _cri(raw)
     if form == "docker":
-        try:
-            line = _docker.decode(raw)
-        except msgspec.MsgspecError as e:
-            raise Malformed(f"not a docker json-file line: {e}") from e
-        return LogLine(us_or_zero(line.time), line.stream or "", "", line.log.removesuffix("\n"))
+        parts = [_docker_part(part) for part in raw.split(b"\n")]
+        message = "".join(part.log for part in parts).removesuffix("\n")
+        return LogLine(us_or_zero(parts[-1].time), parts[-1].stream or "", "", message)
     if form == "klog":
         return _klog(raw, arrived_us)
     if form == "json":
         return _json(raw)
     return LogLine(0, "", "", raw.decode("utf-8", "replace"))
+
+
+def docker_part(raw: bytes) -> tuple[str, bool]:
+    """(stream, whether the line is complete) of one docker json-file line. Raises `Malformed`."""
+    part = _docker_part(raw)
+    return part.stream or "", part.log.endswith("\n")
+
+
+def _docker_part(raw: bytes) -> _Docker:
+    try:
+        return _docker.decode(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as e:
+        raise Malformed(f"not a docker json-file line: {e}") from e
 
 
 def _cri(raw: bytes) -> LogLine:

@@ -15,6 +15,7 @@ and what wraps them. Each wrapper by name and source of its shape:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -29,7 +30,11 @@ _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _list = msgspec.json.Decoder(list[msgspec.Raw])
 _text = msgspec.json.Decoder(str)
 
+_KIND = re.compile(rb'"kind"\s*:\s*"(\w+)"')
+_VERSION = re.compile(rb'"apiVersion"\s*:\s*"([\w./-]+)"')
+_CRI_WHOLE = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[^ ]* (?:stdout|stderr) F ")
 _AUDIT_GROUP = "audit.k8s.io/"
+_NOT_RECORDS = frozenset(("ConversionReview", "Status", "Table", "SubjectAccessReview"))
 _WATCH_TYPES = frozenset(("ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR"))
 # fields that hold the record as text or as an object, and the name of the wrapper
 _WRAPPED: tuple[tuple[str, str], ...] = (
@@ -74,11 +79,39 @@ def sniff(raw: bytes) -> list[Found]:
     return list(_value(raw, 0))
 
 
+def sniff_item(raw: bytes, path: tuple[str, ...], head: bytes) -> list[Found]:
+    """The records in one element of a long list that `jsonscan` has opened up. Never fails: what cannot be
+    understood comes as a record of table "rejects".
+
+    `path`: the keys that led to the list. `head`: what stood before it, where a typed List names its kind.
+    """
+    try:
+        if path == ("items",):
+            kind, version = _KIND.search(head), _VERSION.search(head)
+            return list(list_item(raw, _group(kind), _group(version)))
+        if path in (("events",), ("logEvents",)):
+            return list(_log_event(raw, 0))
+        if path == ("results",):
+            return list(insights_row(raw))
+        if path == ("data", "result"):
+            return list(loki_stream(raw))
+        return sniff(raw)
+    except (Malformed, msgspec.MsgspecError, UnicodeDecodeError) as e:
+        return [Found("rejects", raw, "rejects", reason=str(e))]
+
+
+def _group(match: re.Match[bytes] | None) -> str:
+    return match[1].decode() if match is not None else ""
+
+
 def _value(raw: bytes, depth: int) -> Iterator[Found]:
     if depth > _DEPTH:
         raise Malformed(f"wrapped more than {_DEPTH} times")
     if raw.lstrip()[:1] == b"[":
         yield from _each(raw, lambda item: _value(item, depth + 1))
+        return
+    if depth == 0 and raw[:1] != b"{" and (line := _text_line(raw)) is not None:
+        yield line
         return
     try:
         fields = _fields.decode(raw)
@@ -106,14 +139,14 @@ def _native(raw: bytes, fields: dict[str, msgspec.Raw], depth: int) -> Iterator[
         raise Malformed(f"a {kind or 'record'} of {version} without an auditID")
     if "metadata" in fields and ("involvedObject" in fields or "regarding" in fields):
         return iter((Found("events", raw, "events"),))
+    if kind in _NOT_RECORDS:
+        raise Malformed(f"a {kind} is no record of what happened to an object")
     if kind and version and "metadata" in fields:
         return iter((_object(raw, kind, version),))
     return None
 
 
 def _object(raw: bytes, kind: str, version: str) -> Found:
-    if kind in ("ConversionReview", "Status", "Table"):
-        raise Malformed(f"a {kind} is no record of what happened to an object")
     if kind == "Event" and (version == "v1" or version.startswith("events.k8s.io/")):
         return Found("events", raw, "events")
     return Found("objects", raw, "objects")
@@ -190,19 +223,21 @@ def _unwrap(raw: bytes, fields: dict[str, msgspec.Raw], depth: int) -> Iterator[
 def _by_field(raw: bytes, fields: dict[str, msgspec.Raw], depth: int) -> Iterator[Found]:
     """Takes off the wrapper that has the record in one of its fields; else it is a log line, or unknown."""
     failure: Malformed | None = None
+    text: list[Found] = []
     for name, how in _WRAPPED:
-        if name not in fields:
-            continue
-        if name == "result" and "_raw" in fields:
+        if name not in fields or (name == "result" and "_raw" in fields):
             continue
         try:
             inner = list(_wrapped(fields[name], how, depth))
         except Malformed as e:
             failure = failure or e
             continue
-        if how == "docker" and all(found.table == "logs" for found in inner):
-            break  # an ordinary container's line: its time and stream are in the wrapper
-        yield from inner
+        if any(found.table not in ("logs", "rejects") for found in inner):
+            yield from inner
+            return
+        text = text or inner  # a plain line; another field may hold more
+    if text and "log" not in fields:
+        yield from text
         return
     log = _log_line(raw, fields)
     if log is not None:
@@ -240,6 +275,13 @@ def _wrapped(value: msgspec.Raw, how: str, depth: int) -> Iterator[Found]:
     for found in _value(inner, depth + 1):
         native = found.how in ("audit", "events", "objects", "admission", "watch", "json")
         yield found._replace(how=how) if native else found
+
+
+def _text_line(raw: bytes) -> Found | None:
+    """A component's or container's log line among other records."""
+    if _is_klog(raw):
+        return Found("logs", raw, "klog", form="klog")
+    return Found("logs", raw, "cri", form="cri") if _CRI_WHOLE.match(raw) else None
 
 
 def _is_klog(text: bytes) -> bool:

@@ -6,7 +6,6 @@ Scalars stay as kubectl wrote them: times are text, never dates. A record that c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -42,40 +41,54 @@ class Document(NamedTuple):
     reason: str
 
 
-def documents(lines: Iterable[bytes]) -> Iterator[Document]:
+class Documents:
     """The documents of a YAML stream that is given line by line.
 
     A top-level `items:` list is opened up: each item comes as a document of its own (what stands after the list
     says nothing that its items need), so that a List of any size takes constant memory.
     """
-    part = _Part()
-    mode: Literal["document", "items", "tail"] = "document"
-    dash = b""  # what begins an item of the open list; b"" until the first one is seen
-    offset = 0
-    for line in lines:
+
+    def __init__(self) -> None:
+        self._part = _Part()
+        self._mode: Literal["document", "items", "tail"] = "document"
+        self._dash = b""  # what begins an item of the open list; b"" until the first one is seen
+        self._offset = 0
+
+    def line(self, line: bytes) -> Document | None:
+        """Takes the next line (with its newline); gives the document that ended with it or before it."""
+        begin = self._offset
+        self._offset += len(line)
         if line.startswith((b"---", b"...")) and not line[3:].strip():
-            yield from part.take(offset + len(line))
-            mode, dash = "document", b""
-        elif mode == "document" and line.rstrip() == b"items:":
-            part.take_nothing(offset + len(line))
-            mode, dash = "items", b""
-        elif mode == "items":
-            content = line.strip()
-            if not dash and content.startswith(b"- "):
-                dash = line[: line.index(b"-")] + b"- "
-            if dash and line.startswith(dash):
-                yield from part.take(offset)
-                part.add(b" " * len(dash) + line[len(dash) :])  # as a mapping of its own
-            elif content and not content.startswith(b"#") and not line.startswith(b" " * (len(dash) or 1)):
-                yield from part.take(offset)
-                mode = "tail"
+            self._mode, self._dash = "document", b""
+            return self._part.take(self._offset)
+        if self._mode == "items":
+            return self._item_line(line, begin)
+        if self._mode == "document":
+            if line.rstrip() == b"items:":
+                self._part.take(self._offset)  # what stands before the list, likewise
+                self._mode = "items"
             else:
-                part.add(line)
-        elif mode == "document":
-            part.add(line)
-        offset += len(line)
-    if mode != "tail":
-        yield from part.take(offset)
+                self._part.add(line)
+        return None
+
+    def close(self) -> Document | None:
+        """The document that ends with the stream."""
+        return self._part.take(self._offset)
+
+    def _item_line(self, line: bytes, begin: int) -> Document | None:
+        content = line.strip()
+        if not self._dash and content.startswith(b"- "):
+            self._dash = line[: line.index(b"-")] + b"- "
+        if self._dash and line.startswith(self._dash):
+            ended = self._part.take(begin)
+            self._part.add(b" " * len(self._dash) + line[len(self._dash) :])  # as a mapping of its own
+            return ended
+        inside = line.startswith(b" " * (len(self._dash) or 1)) or not content or content.startswith(b"#")
+        if inside:
+            self._part.add(line)
+            return None
+        self._mode = "tail"
+        return self._part.take(begin)
 
 
 class _Part:
@@ -91,18 +104,14 @@ class _Part:
             self._lines.append(line)
         self._size += len(line)
 
-    def take(self, next_begin: int) -> Iterator[Document]:
-        size, text = self._size, b"".join(self._lines)
-        begin = self._begin
-        self.take_nothing(next_begin)
-        if text.strip():
-            over = (
-                f"a YAML document of {size} bytes; the limit is {YAML_LIMIT}: use -o json" if size > YAML_LIMIT else ""
-            )
-            yield Document(text, begin, size, over)
-
-    def take_nothing(self, next_begin: int) -> None:
+    def take(self, next_begin: int) -> Document | None:
+        """The document so far, None if it is empty; the next one begins at `next_begin`."""
+        size, text, begin = self._size, b"".join(self._lines), self._begin
         self._lines, self._size, self._begin = [], 0, next_begin
+        if not text.strip():
+            return None
+        over = f"a YAML document of {size} bytes; the limit is {YAML_LIMIT}: use -o json" if size > YAML_LIMIT else ""
+        return Document(text, begin, size, over)
 
 
 def _safe_loader() -> Any:
