@@ -1,1 +1,9 @@
 """One file per input."""
+
+#: Every input: name in a pipeline file -> "module:class". The class is called with the section's keys (a mapping of
+#: strings; `name` and the like may be among them) and, by name, `redact_key` (bytes, the state's) and `keyed`
+#: (False: records without identities, for pass-through). An unknown key is a UsageError naming the nearest one.
+INPUTS: dict[str, tuple[str, str]] = {
+    "kubernetes_events": ("kubewitness.inputs.kubernetes_events", "KubernetesEvents"),
+    "kubernetes_audit": ("kubewitness.inputs.kubernetes_audit", "KubernetesAudit"),
+}
