@@ -14,12 +14,12 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 
 import msgspec
 
 from kubewitness.contracts import Batch, Sink
-from kubewitness.errors import KubewitnessError, Malformed
+from kubewitness.errors import KubewitnessError, Malformed, UsageError
 from kubewitness.formats.ingest import Ingest
 from kubewitness.formats.sniff import Found
 from kubewitness.inputs.options import Key, Options
@@ -46,6 +46,8 @@ KEYS = (
 #: what is put at once: so many bytes, or what came within so many seconds
 _BATCH_BYTES = 256 * 1024
 _LINGER = 0.1
+#: a watch that ends within so many seconds was cut off, not served
+_SHORT_WATCH = 1.0
 #: groups of lines read ahead while a batch is being made durable
 _READ_AHEAD = 16
 _CHANGES = {"ADDED": "ADDED", "MODIFIED": "MODIFIED", "DELETED": "EXPIRED"}
@@ -131,8 +133,9 @@ class KubernetesEvents:
             self._failed(e, "the server no longer has our version; everything it has is listed again")
             self._position = None
             await asyncio.sleep(self._backoff.next())
-        except KubeFailure as e:
-            wait = self._backoff.next(e.after)
+        except (KubeFailure, UsageError) as e:
+            # A kubeconfig that was there at the start and is being replaced now is waited for, too.
+            wait = self._backoff.next(getattr(e, "after", None))
             self._failed(e, f"next try in {wait:.0f} s")
             await asyncio.sleep(wait)
 
@@ -174,7 +177,7 @@ class KubernetesEvents:
         limit = self._options.number("kube_request_limit")
         async for page in client.list_pages(self._path, limit=limit, asked="list events"):
             for item in page.items:
-                self._ingest.add(Found("events", item, change="ADDED"), file=self._path)
+                self._ingest.add(Found("events", item, "list", change="ADDED"), file=self._path)
             # The position comes with the last page only: a list broken off begins again and repeats nothing.
             version = page.resource_version if page.last else ""
             await self._put(sink, version)
@@ -190,17 +193,23 @@ class KubernetesEvents:
             asked="watch events",
         )
         self._count("watches")
+        opened = time.monotonic()
         async with contextlib.aclosing(_read_ahead(lines)) as groups:
             async for group in groups:
-                self._alive()
+                self._alive(settled=bool(group))
                 version, error = self._take(group)
                 if version:
                     await self._put(sink, version)
                 if error is not None:
                     raise error
+        if time.monotonic() - opened < _SHORT_WATCH:
+            # a proxy that cuts every watch at once must not be asked again and again without a pause
+            await asyncio.sleep(self._backoff.next())
+        else:
+            self._backoff.reset()
 
     def _take(self, lines: list[bytes]) -> tuple[str, Exception | None]:
-        """Adds the records in these lines; (the version to go on from, what the server reported instead of a record)."""
+        """Adds these lines' records. (version to go on from, "" if none; what the server reported in place of one)."""
         version = ""
         for line in lines:
             try:
@@ -209,7 +218,7 @@ class KubernetesEvents:
                     status = status_of(raw)
                     return version, failure_of(status.code or 500, status, "watch events")
                 if change in _CHANGES:
-                    self._ingest.add(Found("events", raw, change=_CHANGES[change]), file=self._path)
+                    self._ingest.add(Found("events", raw, "watch", change=_CHANGES[change]), file=self._path)
                 elif change != "BOOKMARK":
                     self._ingest.add_reject(line, f"watch: unknown type {change!r}", file=self._path)
                 version = _version_decoder.decode(raw).metadata.resourceVersion or version
@@ -231,10 +240,11 @@ class KubernetesEvents:
         if taken.stored:
             self._health["last_record_us"] = _now_us()
 
-    def _alive(self) -> None:
+    def _alive(self, *, settled: bool) -> None:
         if not self._health["connected"]:
             _log.info("%s: watching", self.name)
-        self._backoff.reset()
+        if settled:
+            self._backoff.reset()
         self._health.update(connected=True, state="watching", dead_since_us=0)
 
     def _failed(self, error: KubewitnessError, then: str) -> None:
@@ -262,14 +272,15 @@ def _is_future(ours: str, theirs: str) -> bool:
     return ours.isdigit() and theirs.isdigit() and int(ours) > int(theirs)
 
 
-async def _read_ahead(groups: AsyncIterator[list[bytes]]) -> AsyncIterator[list[bytes]]:
+async def _read_ahead(groups: AsyncGenerator[list[bytes], None]) -> AsyncGenerator[list[bytes], None]:
     """Reads on while the caller works, and joins what came in the meantime into batches."""
     queue: asyncio.Queue[list[bytes] | BaseException | None] = asyncio.Queue(_READ_AHEAD)
 
     async def read() -> None:
         try:
-            async for group in groups:
-                await queue.put(group)
+            async with contextlib.aclosing(groups):
+                async for group in groups:
+                    await queue.put(group)
             await queue.put(None)
         except (KubewitnessError, OSError) as e:
             await queue.put(e)

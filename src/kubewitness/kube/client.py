@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -121,7 +121,7 @@ class KubeClient:
 
     async def watch(
         self, path: str, resource_version: str, *, lasting: float = 300.0, idle: float = 60.0, asked: str = ""
-    ) -> AsyncIterator[list[bytes]]:
+    ) -> AsyncGenerator[list[bytes], None]:
         """Lines as they come, in the groups the network delivers them in; ends when the server ends it.
 
         First an empty group as soon as the server has answered. It also ends after `idle` seconds of silence, so that
