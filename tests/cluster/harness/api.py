@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import ssl
 from collections.abc import Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -63,12 +64,31 @@ class Api:
             raise OSError(f"GET {path}: {reply.status} {reply.body[:300].decode(errors='replace')}")
         return reply.json()
 
-    def lines(self, path: str, seconds: float = 30.0) -> Iterator[bytes]:
-        """The lines of a stream (watch=1), without their newlines, until the server ends it."""
+    @contextmanager
+    def stream(self, path: str, seconds: float = 30.0) -> Iterator[Stream]:
+        """An open answer of many lines (watch=1); reading raises OSError after `seconds` of silence."""
         with closing(self.connect(seconds)) as connection:
             self.send(connection, "GET", path, None, {})
+            # The answer takes the socket over from the connection, and breaking off needs it.
+            sock = connection.sock
             answer = connection.getresponse()
             if answer.status != 200:
                 raise OSError(f"GET {path}: {answer.status} {answer.read(300).decode(errors='replace')}")
-            while line := answer.readline():
-                yield line.rstrip(b"\n")
+            yield Stream(answer, sock)
+
+
+class Stream:
+    """The lines of an answer, until the server ends it or another thread calls `break_off`."""
+
+    def __init__(self, answer: http.client.HTTPResponse, sock: socket.socket) -> None:
+        self._answer = answer
+        self._socket = sock
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Whole lines, without their newlines: a line that was cut off is not given."""
+        while (line := self._answer.readline()).endswith(b"\n"):
+            yield line[:-1]
+
+    def break_off(self) -> None:
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import threading
 import time
 from typing import Any
 
-from tests.cluster.harness.api import Api
+from tests.cluster.harness.api import Api, Stream
 
 
 class RawWatch:
@@ -22,6 +23,7 @@ class RawWatch:
         self.lines: list[bytes] = []
         self.arrived: list[float] = []
         self.error = ""
+        self._stream: Stream | None = None
         self.list_body = b""
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"watch {path}", daemon=True)
@@ -38,27 +40,30 @@ class RawWatch:
     def _run(self) -> None:
         while not self._stopped.is_set():
             join = "&" if "?" in self.path else "?"
-            url = (
-                f"{self.path}{join}watch=1&allowWatchBookmarks=true&timeoutSeconds=600&resourceVersion={self._version}"
-            )
+            url = f"{self.path}{join}watch=1&timeoutSeconds=600&resourceVersion={self._version}"
             try:
-                for line in self._api.lines(url, seconds=2.0):
-                    self.arrived.append(time.time())
-                    self.lines.append(line)
-                    event = json.loads(line)
-                    if event["type"] == "ERROR":
-                        self.error = line.decode()
-                        return
-                    self._version = event["object"]["metadata"]["resourceVersion"]
-                    if self._stopped.is_set():
-                        return
-            except OSError:
-                # Idle for two seconds, or the server is away: go on from the last version.
+                with self._api.stream(url, seconds=120.0) as self._stream:
+                    for line in self._stream:
+                        self._take(line)
+            except (OSError, http.client.HTTPException, ValueError):
+                # The server is away, or was silent for long, or `stop` broke off: go on from the last version.
                 self._stopped.wait(0.2)
+
+    def _take(self, line: bytes) -> None:
+        event = json.loads(line)
+        if event["type"] == "ERROR":
+            self.error = line.decode()
+            self._stopped.set()
+            return
+        self.arrived.append(time.time())
+        self.lines.append(line)
+        self._version = event["object"]["metadata"]["resourceVersion"]
 
     def stop(self) -> None:
         """Ends the watch; raises if it had ended with an ERROR (the capture has a gap then)."""
         self._stopped.set()
+        if self._stream:
+            self._stream.break_off()
         self._thread.join(10)
         if self.error:
             raise RuntimeError(f"the independent watch of {self.path} was broken off: {self.error}")
