@@ -1,0 +1,147 @@
+"""Everything known about one object, in order: audit, Events, watched versions, admission reviews, logs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from kubewitness.questions import coverage
+from kubewitness.questions.facts import Facts, Session, Window
+from kubewitness.questions.lives import choose
+from kubewitness.questions.model import TimelineRow
+from kubewitness.questions.targets import Ref
+from kubewitness.questions.views import VIEWS
+from kubewitness.questions.who.case import Case
+
+_TABLES = ("audit", "events", "objects", "admission", "findings")
+#: how far apart the relations are followed: Deployment -> ReplicaSet -> Pod
+_DEPTH = 3
+_MOST_RELATED = 200
+
+
+class TimelineQuestion(msgspec.Struct):
+    ref: Ref
+    related: bool = False
+    uid: str | None = None
+    since: int | None = None
+    until: int | None = None
+    #: reads (get, list, watch) are left out unless asked for
+    reads: bool = False
+    limit: int = 5000
+
+
+class TimelineAnswer(msgspec.Struct):
+    rows: list[TimelineRow]
+    more: bool = False
+    #: when nothing was found: near names and what was recorded
+    hints: list[str] = msgspec.field(default_factory=list)
+
+
+def ask(session: Session, question: TimelineQuestion) -> TimelineAnswer:
+    """The newest `limit` rows, oldest first."""
+    ref = question.ref
+    case = Case(Facts(session, ref.cluster, Window(question.since, question.until)))
+    refs = [ref, *related(case, ref)] if question.related else [ref]
+    keys = sorted({r.key for r in refs} | {_inner(r).key for r in refs if r.resource == "namespaces"})
+    window = _window(case, question)
+    found: list[tuple[int, TimelineRow]] = []
+    for table in _TABLES:
+        found += _rows(session, table, keys, window, question)
+    if ref.resource == "pods":
+        found += _logs(session, ref, window, question.limit)
+    found.sort(key=lambda f: f[0])
+    rows = [row for _, row in found[-question.limit :]]
+    hints = [] if rows else _hints(case, ref)
+    return TimelineAnswer(rows, len(found) > len(rows), hints)
+
+
+def _window(case: Case, question: TimelineQuestion) -> Window:
+    """With a uid, only the life of that object."""
+    asked = Window(question.since, question.until)
+    if not question.uid:
+        return asked
+    life = choose(case.lives(question.ref), uid=question.uid, at=None, gone=False)
+    if life is None:
+        return Window(1, 0)
+    return asked.clip(life.first if life.born else None, life.next_first - 1 if life.next_first else None)
+
+
+def _rows(
+    session: Session, table: str, keys: list[int], window: Window, question: TimelineQuestion
+) -> list[tuple[int, TimelineRow]]:
+    view = VIEWS[table]
+    where = [f"object_key IN ({', '.join('?' * len(keys))})"]
+    params: list[Any] = [*keys]
+    window.conditions(where, params)
+    if table == "audit":
+        where.append("stage <> 'RequestReceived'")
+        if not question.reads:
+            where.append(
+                "(verb NOT IN ('get', 'list', 'watch') OR code >= 400 OR resource = 'secrets' "
+                "OR coalesce(subresource, '') IN ('exec', 'attach', 'portforward', 'proxy'))"
+            )
+    sql = (
+        f"SELECT {view.select} FROM {table} WHERE {' AND '.join(where)} "  # noqa: S608
+        f"ORDER BY ts DESC LIMIT {int(question.limit) + 1}"
+    )
+    values = session.query(sql, params)
+    return [(int(v[0]), row) for v, row in zip(values, view.rows(values), strict=True)]
+
+
+def _logs(session: Session, ref: Ref, window: Window, limit: int) -> list[tuple[int, TimelineRow]]:
+    view = VIEWS["logs"]
+    where, params = ["cluster = ?", "namespace = ?", "pod = ?"], [ref.cluster, ref.namespace, ref.name]
+    window.conditions(where, params)
+    sql = f"SELECT {view.select} FROM logs WHERE {' AND '.join(where)} ORDER BY ts DESC LIMIT {int(limit) + 1}"  # noqa: S608
+    values = session.query(sql, params)
+    return [(int(v[0]), row) for v, row in zip(values, view.rows(values), strict=True)]
+
+
+def related(case: Case, ref: Ref) -> list[Ref]:
+    """The object's owners, what it owns (three steps down), and a pod's node."""
+    found: dict[Ref, None] = {}
+    current = ref
+    for _ in range(_DEPTH):
+        owned = case.owner(current, case.life(current))
+        if owned is None:
+            break
+        current = owned[0]
+        found[current] = None
+    if ref.resource == "pods":
+        place = case.node_of(ref, case.life(ref))
+        if place is not None:
+            found[Ref(ref.cluster, "", "nodes", "", place[0], "Node")] = None
+    level = [ref]
+    for _ in range(_DEPTH):
+        level = [child for parent in level for child in _owned(case, parent)][:_MOST_RELATED]
+        found.update(dict.fromkeys(level))
+    found.pop(ref, None)
+    return list(found)
+
+
+def _owned(case: Case, ref: Ref) -> list[Ref]:
+    where, params = (
+        ["cluster = ?", "namespace = ?", "owner_name = ?", "owner_kind = ?", "name <> ''"],
+        [
+            ref.cluster,
+            ref.namespace,
+            ref.name,
+            ref.kind_name,
+        ],
+    )
+    case.facts.window.conditions(where, params)
+    sql = (
+        f"SELECT DISTINCT coalesce(api_group, ''), resource, name FROM audit WHERE {' AND '.join(where)} "  # noqa: S608
+        f"AND coalesce(subresource, '') = '' LIMIT {_MOST_RELATED}"
+    )
+    return [Ref(ref.cluster, g, r, ref.namespace, n) for g, r, n in case.facts.session.query(sql, params)]
+
+
+def _inner(ref: Ref) -> Ref:
+    return Ref(ref.cluster, ref.group, ref.resource, ref.name, ref.name)
+
+
+def _hints(case: Case, ref: Ref) -> list[str]:
+    near = coverage.near_names(case.facts, ref)
+    return ([f"near names: {', '.join(near)}"] if near else []) + coverage.told(case.facts)
