@@ -124,6 +124,7 @@ TABLE_COLUMNS: dict[str, tuple[tuple[str, ColumnType], ...]] = {
         ("kind", "text"),
         *_OBJECT,
         *_OWNER,
+        ("resource_version", "text"),
         ("dry_run", "bool"),
         *_TAIL,
     ),

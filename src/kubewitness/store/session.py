@@ -1,0 +1,242 @@
+"""Reading: a session is one moment of everything recorded, committed or still in the journal."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import zstandard
+
+from kubewitness.config.state import StatePaths
+from kubewitness.errors import StateError
+from kubewitness.journal import Journal
+from kubewitness.record import TABLES
+from kubewitness.store import sqlbase, views
+from kubewitness.store.enrich import Enricher
+from kubewitness.store.overlay import Overlay, Relation
+from kubewitness.store.reuse import SeenIds
+from kubewitness.store.segments import SegmentReader
+from kubewitness.store.tables import DeltaStoreTable, LiveFile
+from kubewitness.store.writer import cursor_id, store_directory
+
+Params = Sequence[Any] | Mapping[str, Any]
+Pointer = tuple[int, int, int, int]
+
+#: A file that compaction replaced stays for the vacuum's grace period; a query that meets it gone starts afresh.
+_TRIES = 4
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a reader may use: memory (MB) and threads of its queries."""
+
+    memory_mb: int = 512
+    threads: int = 2
+
+
+@dataclass(frozen=True)
+class _Snapshot:
+    """What a session stands on."""
+
+    files: Mapping[str, Sequence[LiveFile]]
+    groups: Mapping[str, Sequence[tuple[frozenset[str] | None, Sequence[str]]]]
+    overlays: Mapping[str, Sequence[Relation]]
+    frames: Mapping[int, bytes]
+    versions: Mapping[str, int]
+
+
+class Store:
+    """The tables of a state, for reading. Cheap to make; keep one for as long as you ask questions. Thread-safe."""
+
+    def __init__(self, paths: StatePaths, limits: Limits | None = None) -> None:
+        self.paths = paths
+        self._limits = limits or Limits()
+        self._lock = threading.RLock()
+        self._con: duckdb.DuckDBPyConnection | None = None
+        self._tables: dict[str, DeltaStoreTable] = {}
+        self._overlay: Overlay | None = None
+        self._journal: Journal | None = None
+        self._segments: SegmentReader | None = None
+        self._columns_of: dict[str, frozenset[str]] = {}
+
+    @property
+    def directory(self) -> Path:
+        return store_directory(self.paths)
+
+    @contextlib.contextmanager
+    def session(self, limits: Limits | None = None) -> Iterator[Session]:
+        """One consistent moment. StateError when nothing was ever recorded, or the state cannot be read."""
+        with self._lock:
+            self._open(limits)
+            snapshot = self._snapshot()
+            assert self._con is not None
+            session = Session(self, self._con.cursor(), snapshot)
+        try:
+            yield session
+        finally:
+            session.close()
+
+    def close(self) -> None:
+        with self._lock:
+            if self._journal is not None:
+                self._journal.close()
+            if self._con is not None:
+                self._con.close()
+            self._con = self._journal = self._overlay = None
+
+    def _open(self, limits: Limits | None) -> None:
+        if self._con is None:
+            self.paths.require()
+            directory = self.directory
+            limits = limits or self._limits
+            self._con = sqlbase.connect(
+                memory_mb=limits.memory_mb, threads=limits.threads, spill=self.paths.root / "tmp"
+            )
+            self._con.execute(views.KIND_MACRO.replace("TEMP ", ""))
+            self._tables = {name: DeltaStoreTable(name, directory / name) for name in TABLES}
+            self._segments = SegmentReader(directory / "raw")
+            self._overlay = Overlay(Enricher(self._con.cursor(), SeenIds(directory / "audit-ids.bloom", readonly=True)))
+        if self._journal is None and self.paths.journal.exists():
+            self._journal = Journal.open_readonly(self.paths.journal)
+
+    def _snapshot(self) -> _Snapshot:
+        """The journal's moment is taken before the tables' versions, so that nothing falls between the two."""
+        assert self._overlay is not None
+        if self._journal is None:
+            self._refresh()
+        else:
+            with self._journal.snapshot() as view:
+                self._refresh()
+                cursors = {name: t.cursor(cursor_id(self._journal.id, name)) for name, t in self._tables.items()}
+                self._overlay.take(view, cursors, self._tables)
+        return _Snapshot(
+            files={name: t.files() for name, t in self._tables.items()},
+            groups={name: self._groups(t) for name, t in self._tables.items()},
+            overlays={name: self._overlay.relations(name, t) for name, t in self._tables.items()},
+            frames=self._overlay.frames(),
+            versions={name: t.version for name, t in self._tables.items()},
+        )
+
+    def _refresh(self) -> None:
+        for table in self._tables.values():
+            table.refresh()
+
+    def _groups(self, table: DeltaStoreTable) -> list[tuple[frozenset[str] | None, Sequence[str]]]:
+        """Files by the columns they have. Only files older than the table's last new column are looked into."""
+        files = table.files()
+        if not files:
+            return []
+        since = table.full_since_ms
+        full = [f.path for f in files if f.modified_ms >= since]
+        groups: dict[frozenset[str], list[str]] = {}
+        for file in files:
+            if file.modified_ms < since:
+                groups.setdefault(self._file_columns(file.path), []).append(file.path)
+        return [(None, full), *groups.items()]
+
+    def _file_columns(self, path: str) -> frozenset[str]:
+        columns = self._columns_of.get(path)
+        if columns is None:
+            assert self._con is not None
+            rows = self._con.execute("SELECT DISTINCT name FROM parquet_schema($p)", {"p": path}).fetchall()
+            columns = self._columns_of[path] = frozenset(n for (n,) in rows) | {"day", "cluster"}
+        return columns
+
+    def reopened(self) -> _Snapshot:
+        """A newer snapshot, after a file of the old one was gone."""
+        with self._lock:
+            return self._snapshot()
+
+    def record(self, segment: int, frame: int, offset: int, length: int) -> bytes:
+        assert self._segments is not None
+        return self._segments.record(segment, frame, offset, length)
+
+
+class Session:
+    """Queries over one moment. Views: audit, events, objects, admission, logs, findings, rejects, activity.
+
+    Times are TIMESTAMP WITH TIME ZONE: `epoch_us(ts)` gives integers, `ts` aware datetimes in UTC. For one thread.
+    """
+
+    def __init__(self, store: Store, con: duckdb.DuckDBPyConnection, snapshot: _Snapshot) -> None:
+        self._store = store
+        self._con = con
+        self._snapshot = snapshot
+        self._made: set[str] = set()
+        self._decompressed: dict[int, bytes] = {}
+
+    def query(self, sql: str, params: Params = ()) -> list[tuple[Any, ...]]:
+        """All rows. `params`: a sequence for `?`, or a mapping for `$name`."""
+        return self._run(sql, params).fetchall()
+
+    def dicts(self, sql: str, params: Params = ()) -> list[dict[str, Any]]:
+        """All rows, by column name."""
+        cursor = self._run(sql, params)
+        names = [d[0] for d in cursor.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def _run(self, sql: str, params: Params) -> duckdb.DuckDBPyConnection:
+        for attempt in range(_TRIES):
+            try:
+                self._make_views(sql)
+                return self._con.execute(sql, params or None)
+            except duckdb.IOException as e:
+                if attempt == _TRIES - 1:
+                    raise StateError(f"cannot read the tables of {self._store.directory}: {_line(e)}") from e
+                self._snapshot = self._store.reopened()
+                self._made.clear()
+        raise AssertionError
+
+    def _make_views(self, sql: str) -> None:
+        for name in views.mentioned(sql):
+            if name in self._made:
+                continue
+            overlays = []
+            for i, relation in enumerate(self._snapshot.overlays[name]):
+                self._con.register(f"kw_{name}_{i}", relation.rows)
+                overlays.append((f"kw_{name}_{i}", relation.cursor))
+            self._con.execute(views.table_view(name, self._snapshot.groups[name], overlays))
+            self._made.add(name)
+        if "activity" in sql.lower() and "activity" not in self._made:
+            self._con.execute(views.activity_view())
+            self._made.add("activity")
+
+    def raw(self, pointers: Sequence[Pointer]) -> list[bytes]:
+        """The original bytes of records by (raw_seg, raw_frame, raw_off, raw_len), in the order asked."""
+        return [self._record(*p) for p in pointers]
+
+    def _record(self, segment: int, frame: int, offset: int, length: int) -> bytes:
+        if segment < 0:
+            data = self._decompressed.get(-segment)
+            if data is None:
+                held = self._snapshot.frames.get(-segment)
+                if held is None:
+                    raise StateError(f"chunk {-segment} is no longer in the journal; ask again")
+                if len(self._decompressed) > 32:
+                    self._decompressed.clear()
+                data = self._decompressed[-segment] = zstandard.ZstdDecompressor().decompress(held)
+            return data[offset : offset + length]
+        try:
+            return self._store.record(segment, frame, offset, length)
+        except FileNotFoundError as e:
+            raise StateError(f"the original bytes were pruned meanwhile (segment {segment}); ask again") from e
+
+    def files(self, table: str) -> Sequence[LiveFile]:
+        """The live files of a table in this moment."""
+        return self._snapshot.files[table]
+
+    def interrupt(self) -> None:
+        """Ends a query that another thread runs in this session."""
+        self._con.interrupt()
+
+    def close(self) -> None:
+        self._con.close()
+
+
+def _line(e: BaseException) -> str:
+    return " ".join(str(e).split())[:300]

@@ -1,0 +1,351 @@
+"""One Delta table on a local disk: creating, columns added later, appending durably, its live files.
+
+Properties of a table: `kubewitness.schema` (version of `store.schema` it was last brought to) and
+`kubewitness.full_since` (milliseconds: files written since then have all columns of that version; 0 from the start).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import unquote
+
+from arro3.core import Table as ArrowTable
+from deltalake import (
+    BloomFilterProperties,
+    ColumnProperties,
+    CommitProperties,
+    DeltaTable,
+    PostCommitHookProperties,
+    Schema,
+    Transaction,
+    WriterProperties,
+    write_deltalake,
+)
+from deltalake.exceptions import DeltaError, TableNotFoundError
+
+from kubewitness.errors import StateError
+from kubewitness.store.columns import arrow_schema
+from kubewitness.store.schema import PARTITIONS, SCHEMA_VERSION, TABLE_COLUMNS
+from kubewitness.store.segments import fsync_directory
+
+_VERSION = "kubewitness.schema"
+_FULL_SINCE = "kubewitness.full_since"
+
+#: Columns with minimum and maximum in the log: those that skip files.
+STATS_COLUMNS = ("ts", "object_key", "raw_seg")
+#: Logs older than this are cleaned up (a reader holds its snapshot's file list in memory, not the log).
+LOG_RETENTION = "interval 1 hours"
+_CHECKPOINT_EVERY = 20
+
+_CONFIGURATION = {
+    "delta.dataSkippingStatsColumns": ",".join(STATS_COLUMNS),
+    "delta.logRetentionDuration": LOG_RETENTION,
+    "delta.deletedFileRetentionDuration": LOG_RETENTION,
+    "delta.checkpointInterval": str(_CHECKPOINT_EVERY),
+}
+
+#: Random bytes: a dictionary of them would only cost.
+_RANDOM = ("record_key",)
+#: Looked up by value in compacted files.
+_BLOOM = ("audit_id", "record_key", "uid")
+
+
+class LiveFile(NamedTuple):
+    """A Parquet file of a table's current version. Times are microseconds UTC; None where it has no statistics."""
+
+    path: str
+    size: int
+    rows: int
+    modified_ms: int
+    day: int
+    cluster: str
+    min_ts: int | None
+    max_ts: int | None
+    min_seg: int | None
+    max_seg: int | None
+
+
+class DeltaStoreTable:
+    """The table in `directory`; nothing is opened before it is needed. Not for two threads at once."""
+
+    def __init__(self, name: str, directory: Path) -> None:
+        self.name = name
+        self.directory = directory
+        self._dt: DeltaTable | None = None
+        self._files: tuple[int, list[LiveFile]] | None = None
+
+    # --- opening -----------------------------------------------------------------------------------------------------
+
+    def refresh(self) -> bool:
+        """Brings the handle to the newest version; False when there is no table yet."""
+        if self._dt is None:
+            if not (self.directory / "_delta_log").is_dir():
+                return False
+            with self._guarded("read"):
+                try:
+                    self._dt = DeltaTable(self.directory)
+                except TableNotFoundError:
+                    return False
+            self._check_version()
+            return True
+        with self._guarded("read"):
+            before = self._dt.version()
+            try:
+                self._dt.update_incremental()
+            except DeltaError:
+                self._dt = DeltaTable(self.directory)  # the log it stood on was cleaned up
+            if self._dt.version() != before:
+                self._check_version()
+        return True
+
+    def reopen(self) -> bool:
+        """Forgets the handle and opens anew."""
+        self._dt = None
+        self._files = None
+        return self.refresh()
+
+    @contextlib.contextmanager
+    def _guarded(self, what: str):  # type: ignore[no-untyped-def]
+        try:
+            yield
+        except TableNotFoundError:
+            raise
+        except (DeltaError, OSError) as e:
+            raise StateError(f"cannot {what} table {self.name} in {self.directory}: {_line(e)}") from e
+
+    def _check_version(self) -> None:
+        found = self.schema_version
+        if found > SCHEMA_VERSION:
+            raise StateError(
+                f"table {self.name} in {self.directory} was written by a newer kubewitness (schema {found}, this one "
+                f"knows {SCHEMA_VERSION}); upgrade kubewitness, or choose another --state"
+            )
+
+    @property
+    def exists(self) -> bool:
+        return self._dt is not None
+
+    @property
+    def dt(self) -> DeltaTable:
+        if self._dt is None:
+            raise StateError(f"table {self.name} does not exist in {self.directory}")
+        return self._dt
+
+    @property
+    def version(self) -> int:
+        """Delta version, -1 when there is no table."""
+        return int(self._dt.version()) if self._dt is not None else -1
+
+    @property
+    def _properties(self) -> Mapping[str, str | None]:
+        return self.dt.metadata().configuration
+
+    @property
+    def schema_version(self) -> int:
+        return int(self._properties.get(_VERSION) or 0)
+
+    @property
+    def full_since_ms(self) -> int:
+        """Files written since then have every column that this version of the program knows."""
+        if self.schema_version < SCHEMA_VERSION:
+            return 2**62
+        return int(self._properties.get(_FULL_SINCE) or 0)
+
+    def columns(self) -> set[str]:
+        """Names of the columns that the table has now."""
+        return {f.name for f in self.dt.schema().fields} if self._dt is not None else set()
+
+    # --- writing -----------------------------------------------------------------------------------------------------
+
+    def ensure(self) -> None:
+        """Makes the table if there is none, and adds the columns that an older version did not have."""
+        if not self.refresh():
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with self._guarded("create"):
+                self._dt = DeltaTable.create(
+                    self.directory,
+                    schema=arrow_schema(self.name),
+                    partition_by=list(PARTITIONS),
+                    configuration={**_CONFIGURATION, _VERSION: str(SCHEMA_VERSION), _FULL_SINCE: "0"},
+                    raise_if_key_not_exists=False,
+                )
+            self._sync()
+        elif self.schema_version < SCHEMA_VERSION or {n for n, _ in TABLE_COLUMNS[self.name]} - self.columns():
+            self._evolve()
+
+    def _evolve(self) -> None:
+        have = self.columns()
+        wanted = Schema.from_arrow(arrow_schema(self.name)).fields
+        missing = [f for f in wanted if f.name not in have]
+        with self._guarded("add columns to"):
+            if missing:
+                self.dt.alter.add_columns(missing)
+            properties = {_VERSION: str(SCHEMA_VERSION)}
+            if missing:
+                properties[_FULL_SINCE] = str(time.time_ns() // 1_000_000 + 1)
+            self.dt.alter.set_table_properties(properties, raise_if_not_exists=False)
+        self._sync()
+
+    def append(self, rows: ArrowTable, transactions: Mapping[str, int]) -> int:
+        """Commits rows and cursors (`transactions`: app id -> version) together, durably. Returns bytes of new files.
+
+        The commit goes through the handle that the caller has checked the cursors with: the library refuses a
+        stale one, so two writers can never both move a cursor.
+        """
+        with self._guarded("write to"):
+            write_deltalake(
+                self.dt,
+                rows,
+                mode="append",
+                writer_properties=_append_properties(self.name),
+                commit_properties=CommitProperties(
+                    app_transactions=[Transaction(app, version) for app, version in transactions.items()],
+                    max_commit_retries=0,
+                ),
+                post_commithook_properties=PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False),
+            )
+        return self._sync()
+
+    def cursor(self, app_id: str) -> int:
+        """The last committed version of a transaction id; 0 when there was none."""
+        if self._dt is None:
+            return 0
+        return int(self._dt.transaction_version(app_id) or 0)
+
+    def _sync(self) -> int:
+        """fsync of what the last commit wrote: the library leaves that to the operating system. Returns file bytes."""
+        log = self.directory / "_delta_log" / f"{self.version:020d}.json"
+        directories, size = {log.parent}, 0
+        for line in log.read_bytes().splitlines():
+            action = json.loads(line)
+            if "add" in action:
+                path = self.directory / unquote(action["add"]["path"])
+                size += action["add"]["size"]
+                _fsync_file(path)
+                directories |= {path.parent, path.parent.parent, self.directory}
+        _fsync_file(log)
+        for directory in directories:
+            fsync_directory(directory)
+        return size
+
+    def repair(self) -> list[str]:
+        """Removes what a power failure may have left of the last, never acknowledged, commit: a log entry that is
+        empty or cut, or that names files which are cut. Its records are still in the journal. Returns what it did."""
+        log = self.directory / "_delta_log"
+        entries = sorted(log.glob("[0-9]*.json")) if log.is_dir() else []
+        done = []
+        if entries and (why := self._broken(entries[-1])):
+            entries[-1].unlink()
+            fsync_directory(log)
+            done.append(f"table {self.name}: took back commit {entries[-1].stem}, which was not yet durable ({why})")
+        return done
+
+    def _broken(self, entry: Path) -> str:
+        try:
+            actions = [json.loads(line) for line in entry.read_bytes().splitlines()]
+        except ValueError:
+            return "its log entry is cut"
+        if not actions:
+            return "its log entry is empty"
+        for add in (a["add"] for a in actions if "add" in a):
+            path = self.directory / unquote(add["path"])
+            if not path.exists() or path.stat().st_size != add["size"]:
+                return f"{path.name} is cut"
+        return ""
+
+    # --- looking -----------------------------------------------------------------------------------------------------
+
+    def files(self) -> list[LiveFile]:
+        """The live files of the version that the handle stands at."""
+        if self._dt is None:
+            return []
+        if self._files is None or self._files[0] != self.version:
+            with self._guarded("read"):
+                self._files = (self.version, _live_files(self._dt, self.directory))
+        return self._files[1]
+
+
+def _live_files(dt: DeltaTable, directory: Path) -> list[LiveFile]:
+    import datetime
+
+    actions = dt.get_add_actions(flatten=True)
+    columns = {name: actions.column(name).to_pylist() for name in actions.column_names}
+    none = [None] * actions.num_rows
+    epoch = datetime.date(1970, 1, 1)
+
+    def micros(name: str) -> list[int | None]:
+        return [None if v is None else _us(v) for v in columns.get(name, none)]
+
+    return [
+        LiveFile(str(directory / unquote(path)), *rest)
+        for path, *rest in zip(
+            columns["path"],
+            columns["size_bytes"],
+            columns["num_records"],
+            columns["modification_time"],
+            [(d - epoch).days for d in columns["partition.day"]],
+            [c or "" for c in columns["partition.cluster"]],
+            micros("min.ts"),
+            micros("max.ts"),
+            columns.get("min.raw_seg", none),
+            columns.get("max.raw_seg", none),
+            strict=True,
+        )
+    ]
+
+
+def _us(value: object) -> int:
+    import datetime
+
+    assert isinstance(value, datetime.datetime)
+    delta = value - datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+    return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
+
+
+def _plain_columns(table: str) -> dict[str, ColumnProperties]:
+    return {name: ColumnProperties(dictionary_enabled=False) for name in _RANDOM if name in dict(TABLE_COLUMNS[table])}
+
+
+def _append_properties(table: str) -> WriterProperties:
+    return WriterProperties(
+        compression="ZSTD",
+        compression_level=1,
+        column_properties=_plain_columns(table),
+    )
+
+
+def compact_properties(table: str, rows: int) -> WriterProperties:
+    """For files that will be kept: smaller row groups (a lookup reads one), bloom filters on what is looked up."""
+    names = dict(TABLE_COLUMNS[table])
+    columns = _plain_columns(table)
+    for name in _BLOOM:
+        if name in names:
+            columns[name] = ColumnProperties(
+                dictionary_enabled=False if name in _RANDOM else None,
+                bloom_filter_properties=BloomFilterProperties(True, fpp=0.01, ndv=min(rows, ROW_GROUP)),
+            )
+    return WriterProperties(
+        compression="ZSTD", compression_level=3, max_row_group_size=ROW_GROUP, column_properties=columns
+    )
+
+
+#: Rows in a row group of compacted files.
+ROW_GROUP = 65_536
+
+
+def _fsync_file(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _line(e: BaseException) -> str:
+    return " ".join(str(e).split())[:300]

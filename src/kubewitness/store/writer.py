@@ -1,0 +1,220 @@
+"""Writing the tables: the one process that holds the store's lock."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import zstandard
+from arro3.core import Table as ArrowTable
+
+from kubewitness.config.state import StatePaths
+from kubewitness.errors import StateError
+from kubewitness.journal import Journal, unpack
+from kubewitness.record import TABLES, Chunk
+from kubewitness.store import sqlbase
+from kubewitness.store.batch import TableBatch, joined
+from kubewitness.store.enrich import Enricher
+from kubewitness.store.lock import StoreLock
+from kubewitness.store.reuse import SeenIds
+from kubewitness.store.segments import SegmentWriter
+from kubewitness.store.tables import DeltaStoreTable
+
+#: Bytes of records in one commit of `commit` and `drain` (decompressed).
+COMMIT_BYTES = 64 * 1024**2
+#: Read from the journal at once (decompressed bytes).
+_READ_BYTES = 8 * 1024**2
+
+#: Of frames that the journal has not compressed yet (the importer's direct path).
+_LEVEL = 1
+
+_DAY_US = 86_400_000_000
+
+
+@dataclass
+class CommitResult:
+    """Records: stored, recognised as repeats, kept as rejects. `bytes` of records read, `commits` of any table."""
+
+    stored: int = 0
+    duplicates: int = 0
+    rejected: int = 0
+    bytes: int = 0
+    commits: int = 0
+
+    def add(self, other: CommitResult) -> None:
+        self.stored += other.stored
+        self.duplicates += other.duplicates
+        self.rejected += other.rejected
+        self.bytes += other.bytes
+        self.commits += other.commits
+
+
+@dataclass
+class DrainResult(CommitResult):
+    """As `CommitResult`, with the last journal sequence that each table has now."""
+
+    upto: dict[str, int] = field(default_factory=dict)
+
+
+def store_directory(paths: StatePaths) -> Path:
+    """Where the tables are. StateError for an object store: this version keeps them on a disk."""
+    if "://" in paths.store_uri:
+        raise StateError(f"--store {paths.store_uri}: this version keeps its tables in a directory; name one")
+    return Path(paths.store_uri)
+
+
+class StoreWriter:
+    """The tables of one state, open for writing. Not for two threads at once; use it as a context manager.
+
+    `retention`: days after which records go to the day of their arrival (None: never).
+    """
+
+    def __init__(self, paths: StatePaths, lock: StoreLock, *, retention: float | None = None) -> None:
+        self.paths = paths
+        self.directory = store_directory(paths)
+        self._lock = lock
+        self._retention_us = None if retention is None else int(retention * _DAY_US)
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.tables = {name: DeltaStoreTable(name, self.directory / name) for name in TABLES}
+        #: what had to be mended when the store was opened
+        self.repairs = [line for t in self.tables.values() for line in t.repair()]
+        for table in self.tables.values():
+            table.refresh()
+        self.segments = SegmentWriter(self.directory / "raw", floor=self._highest_segment())
+        spill = paths.root / "tmp"
+        self._con = sqlbase.connect(memory_mb=96, threads=1, spill=spill)
+        self._seen_ids = SeenIds(self.directory / "audit-ids.bloom")
+        self._enricher = Enricher(self._con, self._seen_ids)
+        self._compress = zstandard.ZstdCompressor(level=_LEVEL, write_content_size=True).compress
+
+    @classmethod
+    def acquire(cls, paths: StatePaths, wait: float = 0, *, retention: float | None = None) -> StoreWriter:
+        """Takes the store's lock, trying for `wait` seconds, and opens the tables.
+
+        StateError when another process has it: then append to the journal instead, its holder drains it.
+        """
+        store_directory(paths)
+        paths.create()
+        lock = StoreLock(paths.store_lock, wait)
+        try:
+            return cls(paths, lock, retention=retention)
+        except BaseException:
+            lock.release()
+            raise
+
+    def __enter__(self) -> StoreWriter:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Gives the lock back."""
+        with contextlib.suppress(OSError):
+            self.segments.close()
+        self._seen_ids.close()
+        self._con.close()
+        self._lock.release()
+
+    def _highest_segment(self) -> int:
+        """A number that a row points at is never given to another segment, even if the file is gone."""
+        return max((f.max_seg or 0 for t in self.tables.values() for f in t.files()), default=0)
+
+    def _batch(self, table: str) -> TableBatch:
+        return TableBatch(
+            self.tables[table],
+            self.tables["rejects"],
+            self._enricher,
+            self.segments,
+            self._compress,
+            self._retention_us,
+        )
+
+    # --- committing --------------------------------------------------------------------------------------------------
+
+    def commit(self, chunks: Sequence[Chunk]) -> CommitResult:
+        """Commits chunks without a journal; when it returns, they are durable.
+
+        May make several commits a table. After a crash in between the caller gives the same chunks again: what
+        was committed is recognised by its keys.
+        """
+        result = CommitResult()
+        batches: dict[str, TableBatch] = {}
+        for chunk in chunks:
+            batch = batches.get(chunk.table)
+            if batch is None:
+                batch = batches[chunk.table] = self._batch(chunk.table)
+            batch.add(chunk)
+            if batch.bytes >= COMMIT_BYTES:
+                result.add(self._write(batches.pop(chunk.table), {}))
+        for batch in batches.values():
+            result.add(self._write(batch, {}))
+        return result
+
+    def drain(self, journal: Journal, *, max_bytes: int | None = None) -> DrainResult:
+        """Commits what the journal holds above each table's cursor, and lets the journal forget it.
+
+        Cursors are Delta transactions of the tables themselves, so each chunk is committed once whatever happens
+        in between. `max_bytes`: stop after about so many bytes of records a table.
+        """
+        result = DrainResult()
+        for table in TABLES:
+            journal.register(f"store/{table}", {table})
+        for table in TABLES:
+            self._drain_table(journal, table, result, max_bytes)
+        return result
+
+    def _drain_table(self, journal: Journal, table: str, result: DrainResult, max_bytes: int | None) -> None:
+        app = cursor_id(journal.id, table)
+        done = self.tables[table].cursor(app)
+        taken = 0
+        while max_bytes is None or taken < max_bytes:
+            batch, last = self._batch(table), done
+            while batch.bytes < COMMIT_BYTES:
+                frames = journal.frames(last, tables={table}, max_bytes=_READ_BYTES)
+                if not frames:
+                    break
+                for frame in frames:
+                    batch.add(unpack(frame), frame.frame)
+                    last = frame.seq
+            if last == done:
+                break
+            result.add(self._write(batch, {app: last}))
+            taken += batch.bytes
+            done = last
+            journal.advance(f"store/{table}", done)
+        result.upto[table] = done
+        journal.advance(f"store/{table}", done)
+
+    def _write(self, batch: TableBatch, cursor: Mapping[str, int]) -> CommitResult:
+        """One commit: rejects first (a second try recognises them by their keys), then the rows with the cursor.
+
+        Frames are durable before both. Chunks that held nothing but repeats need no commit: read again, they are
+        repeats again.
+        """
+        batch.finish_slice()
+        self.segments.sync()
+        result = CommitResult(duplicates=batch.duplicates, bytes=batch.bytes)
+        if batch.rejected:
+            rejects = joined("rejects", batch.rejected)
+            self._append("rejects", rejects, {})
+            result.rejected = rejects.num_rows
+            result.commits += 1
+        if batch.arrow:
+            rows = joined(batch.table.name, batch.arrow)
+            self._append(batch.table.name, rows, cursor)
+            result.stored = rows.num_rows
+            result.commits += 1
+        return result
+
+    def _append(self, name: str, rows: ArrowTable, cursor: Mapping[str, int]) -> None:
+        table = self.tables[name]
+        table.ensure()
+        table.append(rows, cursor)
+
+
+def cursor_id(journal_id: str, table: str) -> str:
+    """The Delta transaction id under which a table keeps how far it has drained a journal."""
+    return f"{journal_id}/{table}"
