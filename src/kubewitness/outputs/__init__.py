@@ -1,0 +1,13 @@
+"""One file per output. Adding one is: a file, a line in this table, a section in docs, a pass through the contract tests.
+
+An output is made from its keys (a mapping of strings, lower case, without `name`, `match` and `alias`, which the
+engine keeps) and raises UsageError for one that it does not know. See `contracts.Output`.
+"""
+
+#: plugin name -> (module, class); imported only when used
+OUTPUTS: dict[str, tuple[str, str]] = {
+    "file": ("kubewitness.outputs.file", "FileOutput"),
+    "null": ("kubewitness.outputs.null", "NullOutput"),
+    "stdout": ("kubewitness.outputs.stdout", "StdoutOutput"),
+    "store": ("kubewitness.outputs.store", "StoreOutput"),
+}

@@ -1,0 +1,123 @@
+"""Output `file`: appends JSON lines of the records' own bytes, fsynced before they count as delivered."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+
+from kubewitness.config.keys import boolean, check_keys, choice
+from kubewitness.contracts import Delivery
+from kubewitness.errors import Retry, UsageError
+from kubewitness.outputs.lines import json_lines
+
+#: A last line without its newline is looked at for being cut off, up to this many bytes.
+_TAIL = 16 * 1024 * 1024
+
+
+class FileOutput:
+    """Keys as in Fluent Bit: `path` (directory, the current one by default), `file` (name; the record's tag by
+    default), `format` (only `plain`: JSON lines; it must be said, because Fluent Bit's default is another), `mkdir`.
+
+    Delivered at least once: what was written but not acknowledged when the process died is written again. A line that
+    was cut off by that is removed when the file is opened next. When the disk is full, what was written of a delivery
+    is taken back and tried again.
+    """
+
+    def __init__(self, keys: Mapping[str, str], name: str = "file") -> None:
+        what = f"output {name}"
+        check_keys(keys, ("path", "file", "format", "mkdir"), what)
+        if "format" not in keys:
+            raise UsageError(f"{what}: only `format: plain` (JSON lines) is supported so far; say so")
+        choice(keys, "format", ("plain",), "plain", what)
+        self.name = name
+        self._directory = Path(keys.get("path") or ".")
+        self._file = keys.get("file", "")
+        if boolean(keys, "mkdir", False, what):
+            self._directory.mkdir(parents=True, exist_ok=True)
+        if not self._directory.is_dir():
+            raise UsageError(f"{what}: directory {self._directory} does not exist; create it, or set `mkdir: on`")
+        self._open: dict[str, int] = {}
+
+    def wants(self, chunk_table: str, tag: str) -> bool:
+        return True
+
+    async def write(self, deliveries: Sequence[Delivery]) -> None:
+        await asyncio.to_thread(self._write, deliveries)
+
+    async def close(self) -> None:
+        for fd in self._open.values():
+            os.close(fd)
+        self._open.clear()
+
+    def _write(self, deliveries: Sequence[Delivery]) -> None:
+        for name, parts in self._by_file(deliveries):
+            path = self._directory / name
+            try:
+                _append(self._descriptor(path), parts)
+            except OSError as e:
+                raise Retry(f"{path}: {e.strerror}") from e
+
+    def _by_file(self, deliveries: Sequence[Delivery]) -> Iterator[tuple[str, list[bytes]]]:
+        """(file name, its lines), neighbours of one file together."""
+        for name, group in groupby(deliveries, lambda d: self._file or d.chunk.tag.replace("/", "_")):
+            yield name, [json_lines(d.chunk) for d in group]
+
+    def _descriptor(self, path: Path) -> int:
+        """The open file, opened again when somebody moved it away (rotation)."""
+        fd = self._open.get(path.name)
+        if fd is not None:
+            try:
+                here, there = os.fstat(fd), path.stat()
+                if (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino):
+                    return fd
+            except FileNotFoundError:
+                pass
+            os.close(self._open.pop(path.name))
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
+        try:
+            _mend_tail(fd)
+        except BaseException:
+            os.close(fd)
+            raise
+        self._open[path.name] = fd
+        return fd
+
+
+def _append(fd: int, parts: Sequence[bytes]) -> None:
+    """Writes and fsyncs all, or (an error raised) leaves the file as long as it was."""
+    before = os.fstat(fd).st_size
+    try:
+        for part in parts:
+            view = memoryview(part)
+            while view:
+                view = view[os.write(fd, view) :]
+        os.fsync(fd)
+    except OSError:
+        os.ftruncate(fd, before)
+        raise
+
+
+def _mend_tail(fd: int) -> None:
+    """Ends a last line that has no newline: cuts it when it is the beginning of a JSON object, else adds the newline."""
+    size = os.fstat(fd).st_size
+    if size == 0 or os.pread(fd, 1, size - 1) == b"\n":
+        return
+    start = max(0, size - _TAIL)
+    tail = os.pread(fd, size - start, start)
+    line = tail[tail.rfind(b"\n") + 1 :]
+    if line.startswith(b"{") and not _is_json(line):
+        os.ftruncate(fd, size - len(line))
+    else:
+        os.write(fd, b"\n")
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,25 @@
+"""Output `null`: throws everything away. For measuring inputs, and for trying a pipeline out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from kubewitness.config.keys import check_keys
+from kubewitness.contracts import Delivery
+
+
+class NullOutput:
+    """No keys."""
+
+    def __init__(self, keys: Mapping[str, str], name: str = "null") -> None:
+        check_keys(keys, (), f"output {name}")
+        self.name = name
+
+    def wants(self, chunk_table: str, tag: str) -> bool:
+        return True
+
+    async def write(self, deliveries: Sequence[Delivery]) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass

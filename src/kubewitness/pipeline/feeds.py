@@ -1,0 +1,220 @@
+"""Where delivery loops get chunks from: the journal, or memory (`storage.type: memory`).
+
+Both hand out chunks in order of seq, to each output on its own, again and again until the output is `done` with them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import Protocol
+
+from kubewitness.contracts import Batch, Delivery, Taken
+from kubewitness.errors import Full
+from kubewitness.journal import Journal
+from kubewitness.pipeline.committer import Committer
+
+#: Bytes of data given to an output at once.
+TAKE_BYTES = 8 * 1024**2
+#: Bytes that a memory queue holds before inputs wait. Fluent Bit's `mem_buf_limit` is off by default; ours is not.
+MEMORY_LIMIT = 8 * 1024**2
+
+
+class Feed(Protocol):
+    """What a delivery loop needs."""
+
+    async def open(self, output: str, tables: AbstractSet[str] | None = None) -> int:
+        """Chunks are kept for this output from now on; returns its cursor."""
+        ...
+
+    async def take(self, output: str) -> Sequence[Delivery]:
+        """The next chunks; waits for some. Empty only after `finish`, when there are no more."""
+        ...
+
+    async def done(self, output: str, seq: int) -> None:
+        """The output has delivered everything up to seq."""
+        ...
+
+    def finish(self) -> None:
+        """Nothing more will be put in: `take` does not wait any longer."""
+        ...
+
+
+class _Waiters:
+    """One event per output, all set when something arrives."""
+
+    def __init__(self) -> None:
+        self._events: dict[str, asyncio.Event] = {}
+        self.finishing = False
+
+    def event(self, output: str) -> asyncio.Event:
+        return self._events.setdefault(output, asyncio.Event())
+
+    def wake(self) -> None:
+        for event in self._events.values():
+            event.set()
+
+    def finish(self) -> None:
+        self.finishing = True
+        self.wake()
+
+
+class JournalFeed:
+    """Chunks from the journal, with durable cursors. `poll`: seconds until what other processes appended is noticed."""
+
+    def __init__(self, journal: Journal, committer: Committer | None = None, *, poll: float = 1.0) -> None:
+        self._journal = journal
+        self._committer = committer
+        self._poll = poll
+        self._after: dict[str, int] = {}
+        self._tables: dict[str, AbstractSet[str] | None] = {}
+        self._waiters = _Waiters()
+        if committer is not None:
+            loop = asyncio.get_running_loop()
+            committer.subscribe(lambda: _call(loop, self._waiters))
+
+    async def open(self, output: str, tables: AbstractSet[str] | None = None) -> int:
+        cursor = await asyncio.to_thread(self._journal.register, output, tables)
+        self._after[output] = cursor
+        self._tables[output] = tables
+        self._waiters.event(output)
+        return cursor
+
+    async def take(self, output: str) -> Sequence[Delivery]:
+        event = self._waiters.event(output)
+        while True:
+            event.clear()
+            finishing = self._waiters.finishing
+            found = await asyncio.to_thread(self._next, output)
+            if found:
+                self._after[output] = found[-1].seq
+                return found
+            if finishing:
+                return []
+            if not self._waiters.finishing:
+                await _wait(event, self._poll)
+
+    def _next(self, output: str) -> list[Delivery]:
+        return self._journal.deliveries(self._after[output], tables=self._tables[output], max_bytes=TAKE_BYTES)
+
+    async def done(self, output: str, seq: int) -> None:
+        await asyncio.to_thread(self._journal.advance, output, seq)
+        if self._committer is not None:
+            self._committer.room()
+
+    def finish(self) -> None:
+        self._waiters.finish()
+
+
+def _call(loop: asyncio.AbstractEventLoop, waiters: _Waiters) -> None:
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(waiters.wake)
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        pass
+
+
+@dataclass(slots=True)
+class _Cursor:
+    taken: int = 0
+    done: int = 0
+
+
+class MemoryQueue:
+    """A `contracts.Sink` and a `Feed` in one, without a disk: what it holds is lost when the process dies.
+
+    A batch counts as taken as soon as it is in the queue. Positions are kept for the life of the process only; with
+    a `positions` journal, they are written there once every output has delivered what came before them, so that a
+    restart loses nothing that has a position (it may deliver some of it twice). One event loop only.
+    """
+
+    def __init__(self, *, limit: int = MEMORY_LIMIT, positions: Journal | None = None) -> None:
+        self._limit = limit
+        self._durable = positions
+        self._held: deque[Delivery] = deque()
+        self._bytes = 0
+        self._seq = 0
+        self._cursors: dict[str, _Cursor] = {}
+        self._positions: dict[str, bytes] = {}
+        self._due: deque[tuple[int, dict[str, bytes]]] = deque()
+        self._room = asyncio.Event()
+        self._waiters = _Waiters()
+        self._stored = 0
+        self._refused = 0
+
+    # --- Sink --------------------------------------------------------------------------------------------------------
+
+    async def put(self, batch: Batch, *, wait: bool = True) -> Taken:
+        size = sum(len(c.data) for c in batch.chunks)
+        while self._held and self._bytes + size > self._limit:
+            if not wait:
+                self._refused += 1
+                raise Full(f"the memory buffer is full ({self._bytes / 1e6:.1f} MB); outputs are behind")
+            self._room.clear()
+            await self._room.wait()
+        records = 0
+        for chunk in batch.chunks:
+            if len(chunk):
+                self._seq += 1
+                self._held.append(Delivery(self._seq, chunk))
+                records += len(chunk)
+        self._bytes += size
+        self._stored += records
+        self._positions.update(batch.positions)
+        if batch.positions:
+            self._due.append((self._seq, dict(batch.positions)))
+        self._waiters.wake()
+        return Taken(records, 0)
+
+    async def position(self, name: str) -> bytes | None:
+        if name in self._positions or self._durable is None:
+            return self._positions.get(name)
+        return await asyncio.to_thread(self._durable.position, name)
+
+    # --- Feed --------------------------------------------------------------------------------------------------------
+
+    async def open(self, output: str, tables: AbstractSet[str] | None = None) -> int:
+        self._cursors.setdefault(output, _Cursor())
+        self._waiters.event(output)
+        return self._cursors[output].done
+
+    async def take(self, output: str) -> Sequence[Delivery]:
+        cursor = self._cursors[output]
+        event = self._waiters.event(output)
+        while True:
+            event.clear()
+            # Seqs are without gaps, so the place of the next one follows from the first held.
+            skip = max(0, cursor.taken + 1 - self._held[0].seq) if self._held else 0
+            found = [self._held[i] for i in range(skip, len(self._held))]
+            if found:
+                cursor.taken = found[-1].seq
+                return found
+            if self._waiters.finishing:
+                return []
+            await event.wait()
+
+    async def done(self, output: str, seq: int) -> None:
+        self._cursors[output].done = max(self._cursors[output].done, seq)
+        everyone = min(c.done for c in self._cursors.values())
+        while self._held and self._held[0].seq <= everyone:
+            self._bytes -= len(self._held.popleft().chunk.data)
+        self._room.set()
+        due: dict[str, bytes] = {}
+        while self._due and self._due[0][0] <= everyone:
+            due.update(self._due.popleft()[1])
+        if due and self._durable is not None:
+            await asyncio.to_thread(self._durable.append, [Batch([], due)])
+
+    def finish(self) -> None:
+        self._waiters.finish()
+
+    def health(self) -> dict[str, int]:
+        return {"stored": self._stored, "refused": self._refused, "held": len(self._held), "held_bytes": self._bytes}

@@ -1,0 +1,197 @@
+"""Runs a pipeline: inputs restarted when they crash, a delivery loop per output, and a shutdown in stages."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+from kubewitness.contracts import Input, Output, Sink
+from kubewitness.errors import StateError, UsageError
+from kubewitness.pipeline.backoff import Backoff
+from kubewitness.pipeline.delivery import DeliveryLoop
+from kubewitness.pipeline.feeds import Feed
+
+log = logging.getLogger("kubewitness.pipeline")
+
+#: A part that ran for so many seconds before it crashed starts again with the shortest wait.
+_STEADY = 60.0
+
+
+@dataclass(slots=True)
+class Part:
+    """What is known of one supervised task."""
+
+    name: str
+    run: Callable[[], Awaitable[None]]
+    #: starting, running, waiting (crashed, to be restarted), ended, failed (a person must mend it)
+    state: str = "starting"
+    restarts: int = 0
+    last_error: str = ""
+    backoff: Backoff = field(default_factory=Backoff)
+
+    def health(self) -> dict[str, object]:
+        return {"state": self.state, "restarts": self.restarts, "last_error": self.last_error}
+
+
+class Supervisor:
+    """Add parts, then `run`. Use it in one event loop; `stop` may be called from a signal handler of that loop.
+
+    `grace`: seconds that outputs have to deliver what is left once a stop was asked for; the journal keeps the rest.
+    """
+
+    def __init__(self, *, grace: float = 5.0, restart_first: float = 0.5, restart_limit: float = 60.0) -> None:
+        self.grace = grace
+        self._restart = (restart_first, restart_limit)
+        self._inputs: list[tuple[Part, Input]] = []
+        self._services: list[Part] = []
+        self._loops: list[DeliveryLoop] = []
+        self._feeds: list[Feed] = []
+        self._drains: list[Callable[[], Awaitable[None]]] = []
+        self._stop = asyncio.Event()
+        self._fatal: Exception | None = None
+        self.stage = "starting"
+
+    # --- parts -------------------------------------------------------------------------------------------------------
+
+    def add_input(self, source: Input, sink: Sink) -> None:
+        part = Part(source.name, lambda: source.run(sink), backoff=Backoff(*self._restart))
+        self._inputs.append((part, source))
+
+    def add_output(self, output: Output, feed: Feed, *, cursor: str = "") -> None:
+        """`cursor`: the output's name in the journal, where that differs from `output.name`."""
+        self._loops.append(DeliveryLoop(output, feed, cursor or output.name, Backoff(*self._restart)))
+        if feed not in self._feeds:
+            self._feeds.append(feed)
+
+    def add_service(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
+        """A task beside the pipeline (a server, the store's own drain): runs until the outputs have ended, then cancelled."""
+        self._services.append(Part(name, run, backoff=Backoff(*self._restart)))
+
+    def add_drain(self, close: Callable[[], Awaitable[None]]) -> None:
+        """Called between the end of the inputs and the end of the outputs: `Committer.close`."""
+        self._drains.append(close)
+
+    # --- running -----------------------------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Asks for the staged shutdown; `run` returns when it is through."""
+        self._stop.set()
+
+    async def run(self, *, until_inputs_end: bool = False) -> None:
+        """Runs until `stop`, or with `until_inputs_end` until every input has come to its own end and all is delivered.
+
+        Raises the UsageError or StateError that made it impossible to go on, after the staged shutdown.
+        """
+        for loop in self._loops:
+            await loop.open()
+        deliveries = [asyncio.create_task(self._guard(x.run()), name=f"output {x.name}") for x in self._loops]
+        services = [asyncio.create_task(self._keep(p), name=f"service {p.name}") for p in self._services]
+        inputs = [asyncio.create_task(self._keep(p), name=f"input {p.name}") for p, _ in self._inputs]
+        stopping = asyncio.create_task(self._stop.wait(), name="stop")
+        self.stage = "running"
+        try:
+            if until_inputs_end:
+                await asyncio.wait([stopping, asyncio.ensure_future(_all(inputs))], return_when=asyncio.FIRST_COMPLETED)
+            else:
+                await stopping
+            await self._shut_down(inputs, deliveries, stopping)
+        finally:
+            for task in (*inputs, *deliveries, *services, stopping):
+                task.cancel()
+            await _all([*inputs, *deliveries, *services, stopping])
+            for loop in self._loops:
+                await loop.close()
+            self.stage = "stopped"
+        if self._fatal is not None:
+            raise self._fatal
+
+    async def _shut_down(
+        self,
+        inputs: Sequence[asyncio.Task[None]],
+        deliveries: Sequence[asyncio.Task[None]],
+        stopping: asyncio.Task[bool],
+    ) -> None:
+        self.stage = "stopping inputs"
+        for task in inputs:
+            task.cancel()
+        await _all(inputs)
+        self.stage = "committing"
+        for drain in self._drains:
+            await drain()
+        self.stage = "delivering"
+        for feed in self._feeds:
+            feed.finish()
+        finished = asyncio.ensure_future(_all(deliveries))
+        # At the natural end of the inputs there is no hurry; once somebody asks for a stop, there is.
+        await asyncio.wait([finished, stopping], return_when=asyncio.FIRST_COMPLETED)
+        if not finished.done():
+            await asyncio.wait([finished], timeout=self.grace)
+            late = [loop.name for loop in self._loops if loop.state != "ended"]
+            if late:
+                log.warning("stopped while %s had not delivered everything", ", ".join(late))
+
+    async def _guard(self, work: Awaitable[None]) -> None:
+        """Runs something that must not fail; when it does all the same, the pipeline stops with that error."""
+        try:
+            await work
+        except Exception as e:
+            self._fail(e)
+
+    def _fail(self, error: Exception) -> None:
+        self._fatal = self._fatal or error
+        self._stop.set()
+
+    async def _keep(self, part: Part) -> None:
+        """Runs a part until it ends by itself, again and again when it crashes."""
+        clock = asyncio.get_running_loop().time
+        while True:
+            part.state = "running"
+            started = clock()
+            try:
+                await part.run()
+                part.state = "ended"
+                return
+            except (UsageError, StateError) as e:
+                part.state, part.last_error = "failed", str(e)
+                self._fail(e)
+                return
+            except Exception as e:
+                part.state, part.last_error = "waiting", f"{type(e).__name__}: {e}"
+                part.restarts += 1
+                if clock() - started > _STEADY:
+                    part.backoff.reset()
+                wait = part.backoff.next()
+                log.warning(
+                    "%s failed (%s); starting it again in %.1f s", part.name, part.last_error, wait, exc_info=True
+                )
+            await asyncio.sleep(wait)
+
+    # --- looking -----------------------------------------------------------------------------------------------------
+
+    @property
+    def healthy(self) -> bool:
+        """Whether nothing waits for a restart or a retry."""
+        parts = [*(p for p, _ in self._inputs), *self._services]
+        return (
+            self._fatal is None
+            and all(p.state in ("running", "ended") for p in parts)
+            and all(loop.state in ("running", "ended") for loop in self._loops)
+        )
+
+    def health(self) -> dict[str, object]:
+        """{"stage", "healthy", "inputs": {name: ...}, "outputs": {name: ...}, "services": {name: ...}}, JSON-ready."""
+        return {
+            "stage": self.stage,
+            "healthy": self.healthy,
+            "inputs": {part.name: {**part.health(), **source.health()} for part, source in self._inputs},
+            "outputs": {loop.name: loop.health() for loop in self._loops},
+            "services": {part.name: part.health() for part in self._services},
+        }
+
+
+async def _all(tasks: Sequence[asyncio.Task[None] | asyncio.Task[bool]]) -> None:
+    """Waits for all; their errors were dealt with where they happened."""
+    if tasks:
+        await asyncio.wait(tasks)
