@@ -1,4 +1,4 @@
-"""One file per output. Adding one is: a file, a line in this table, a section in docs, a pass through the contract tests.
+"""One file per output. Adding one is: a file, a line in this table, a section in docs, a pass of the contract tests.
 
 An output is made from its keys (a mapping of strings, lower case, without `name`, `match` and `alias`, which the
 engine keeps) and raises UsageError for one that it does not know. See `contracts.Output`.

@@ -102,7 +102,7 @@ def _append(fd: int, parts: Sequence[bytes]) -> None:
 
 
 def _mend_tail(fd: int) -> None:
-    """Ends a last line that has no newline: cuts it when it is the beginning of a JSON object, else adds the newline."""
+    """Ends a last line without newline: cut when it is the beginning of a JSON object, else given its newline."""
     size = os.fstat(fd).st_size
     if size == 0 or os.pread(fd, 1, size - 1) == b"\n":
         return

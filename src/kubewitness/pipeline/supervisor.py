@@ -66,7 +66,7 @@ class Supervisor:
             self._feeds.append(feed)
 
     def add_service(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
-        """A task beside the pipeline (a server, the store's own drain): runs until the outputs have ended, then cancelled."""
+        """A task beside the pipeline (a server, the store's own drain): cancelled after the outputs have ended."""
         self._services.append(Part(name, run, backoff=Backoff(*self._restart)))
 
     def add_drain(self, close: Callable[[], Awaitable[None]]) -> None:
