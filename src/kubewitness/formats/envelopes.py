@@ -10,11 +10,11 @@ from __future__ import annotations
 import msgspec
 
 from kubewitness.errors import Malformed
-from kubewitness.formats import audit, gke
+from kubewitness.formats import aks, audit, gke
 from kubewitness.formats.audit import AuditEvent
 
 #: forms of table `audit`
-AUDIT_FORMS = ("", "gke")
+AUDIT_FORMS = ("", "gke", "aks")
 
 
 class _Bodies(msgspec.Struct):
@@ -31,7 +31,9 @@ def decode_audit(form: str, raw: bytes) -> AuditEvent:
         return audit.decode(raw)
     if form == "gke":
         return gke.decode(raw)
-    raise Malformed(f"audit form {form!r} is unknown to this version; known: native, gke")
+    if form == "aks":
+        return aks.decode(raw)
+    raise Malformed(f"audit form {form!r} is unknown to this version; known: native, gke, aks")
 
 
 def bodies(form: str, raw: bytes) -> tuple[bytes | None, bytes | None]:
@@ -41,6 +43,8 @@ def bodies(form: str, raw: bytes) -> tuple[bytes | None, bytes | None]:
     """
     if form == "gke":
         return gke.bodies(raw)
+    if form == "aks":
+        raw = aks.native(raw)
     try:
         found = _bodies.decode(raw)
     except (msgspec.MsgspecError, UnicodeDecodeError) as e:

@@ -125,7 +125,8 @@ def decode(raw: bytes) -> CoreEvent:
         related=wire.related,
         component=source.component or wire.reportingComponent or wire.reportingController or "",
         instance=source.host or wire.reportingInstance or "",
-        # series.count is 1 at the second occurrence
+        # series.count is 1 at the second occurrence; reporters built with client-go 1.26 or newer begin at 2, which
+        # cannot be told from the Event, so that theirs is one too many
         occurrences=max(1, wire.count or 0, wire.deprecatedCount or 0, (series.count or 0) + 1 if series else 0),
         series_us=us_or_zero(series.lastObservedTime if series else ""),
         last_us=us_or_zero(wire.lastTimestamp or wire.deprecatedLastTimestamp),

@@ -16,7 +16,7 @@ from itertools import accumulate
 import msgspec
 
 from kubewitness.errors import Malformed
-from kubewitness.formats import admission, audit, events, gke, logs, objects, redact
+from kubewitness.formats import admission, audit, envelopes, events, logs, objects, redact
 from kubewitness.formats.audit import AuditEvent
 from kubewitness.formats.sniff import Found, sniff
 from kubewitness.formats.split import split_audit
@@ -170,7 +170,7 @@ class Ingest:
         raw, flags = found.raw, found.flags
         if found.table == "audit":
             if event is None:
-                event = gke.decode(raw) if found.form == "gke" else audit.decode(raw)
+                event = envelopes.decode_audit(found.form, raw)
             self._audit(event, raw, found.form, found.how, file, offset, flags)
         elif found.table == "events":
             self._event(found, file, offset)
@@ -190,10 +190,7 @@ class Ingest:
     ) -> None:
         if not event.auditID:
             raise Malformed("not an audit Event: auditID is empty")
-        if redact.is_sensitive(event) or form:
-            clean = (redact.redact_gke if form == "gke" else redact.redact_audit)(event, raw, self._key)
-        else:
-            clean = None
+        clean = _REDACT[form](event, raw, self._key) if form or redact.is_sensitive(event) else None
         if not event.stageTimestamp and not event.timestamp and not event.requestReceivedTimestamp:
             flags = (*flags, "time-from-arrival")
         identity = audit.identity(self.cluster, event) if self.keyed else b""
@@ -287,6 +284,7 @@ class Ingest:
 AuditIngest = Ingest
 
 _NO_NOTE = Note()
+_REDACT = {"": redact.redact_audit, "gke": redact.redact_gke, "aks": redact.redact_aks}
 
 
 def _needs_care(event: AuditEvent) -> bool:

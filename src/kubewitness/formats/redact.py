@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from kubewitness.formats import aks
 from kubewitness.formats.audit import AuditEvent, Body
 from kubewitness.formats.names import record_key
 
@@ -57,32 +58,32 @@ def redact_audit(event: AuditEvent, raw: bytes, key: bytes) -> tuple[bytes, str]
     """
     if not is_sensitive(event):
         return None
-    ref = event.objectRef
-    mode = ""
-    if ref is not None:
-        if ref.subresource == "token" or ref.resource == "tokenreviews":
-            mode = "token"
-        elif ref.resource == "secrets":
-            mode = "secret"
-    return _in_fields(raw, ("requestObject", "responseObject", "responseStatus"), mode, key)
+    return _in_fields(raw, ("requestObject", "responseObject", "responseStatus"), _mode(event), key)
 
 
 def redact_gke(event: AuditEvent, raw: bytes, key: bytes) -> tuple[bytes, str] | None:
     """The same for a LogEntry whose bodies are in `protoPayload`."""
     if not is_sensitive(event) and b"Secret" not in raw and b"Token" not in raw:
         return None
-    ref = event.objectRef
-    token = ref is not None and (ref.subresource == "token" or ref.resource == "tokenreviews")
-    secret = ref is not None and ref.resource == "secrets"
     entry = _fields.decode(raw)
     payload = bytes(entry.get("protoPayload", b""))
-    changed = _in_fields(
-        payload, ("request", "response", "status"), "token" if token else "secret" if secret else "", key
-    )
+    changed = _in_fields(payload, ("request", "response", "status"), _mode(event), key)
     if changed is None:
         return None
     entry["protoPayload"] = msgspec.Raw(changed[0])
     return _encode(entry), digest(raw, key)
+
+
+def redact_aks(event: AuditEvent, raw: bytes, key: bytes) -> tuple[bytes, str] | None:
+    """The same for a row of AKSAudit, whose bodies may be JSON as text."""
+    if not is_sensitive(event):
+        return None
+    row = _fields.decode(raw)
+    for column in aks.BODY_COLUMNS:
+        if column in row and (value := aks.dynamic(row[column])) is not None:
+            row[column] = value
+    changed = _in_fields(_encode(row), aks.BODY_COLUMNS, _mode(event), key)
+    return None if changed is None else (changed[0], digest(raw, key))
 
 
 def redact_admission(raw: bytes, resource: str, subresource: str, key: bytes) -> tuple[bytes, str] | None:
@@ -112,8 +113,8 @@ def redact_object(raw: bytes, kind: str, key: bytes) -> tuple[bytes, str] | None
 # From here on a text may hold what is secret: bodies, encoded data, tokens, also in an escaped string.
 _SECRET_WORDS = re.compile(rb"[Ss]ecret|[Tt]oken")
 _BODY_BEGINS = re.compile(
-    rb"requestObject|responseObject|stringData|last-applied|oldObject|object\\*\"|data\\*\"|token\\*\"|request\\*\""
-    rb"|response\\*\"|spec\\*\"|data:|token:"
+    rb"requestObject|responseObject|stringData|last-applied|oldObject"
+    rb"|\b(?:object|data|token|request|response|spec)\\*\"?\s*:"
 )
 
 
@@ -140,6 +141,16 @@ def reject_key(cluster: str, *place: str) -> bytes:
     return record_key("reject", cluster, *place)
 
 
+def _mode(event: AuditEvent) -> str:
+    """What all of an audit event's bodies are, by the resource it is about."""
+    ref = event.objectRef
+    if ref is None:
+        return ""
+    if ref.subresource == "token" or ref.resource == "tokenreviews":
+        return "token"
+    return "secret" if ref.resource == "secrets" else ""
+
+
 def _in_fields(raw: bytes, names: tuple[str, ...], mode: str, key: bytes) -> tuple[bytes, str] | None:
     """Redacts the named fields of one JSON object and leaves the bytes of all others alone."""
     fields = _fields.decode(raw)
@@ -150,7 +161,7 @@ def _in_fields(raw: bytes, names: tuple[str, ...], mode: str, key: bytes) -> tup
         value = _any.decode(fields[name])
         if value is None:
             continue
-        if name in ("responseStatus", "status"):
+        if name in ("responseStatus", "status", "ResponseStatus"):
             clean = _clean_status(value) if mode else value
         else:
             clean = _body(value, mode)

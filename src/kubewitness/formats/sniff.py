@@ -5,8 +5,8 @@ and what wraps them. Each wrapper by name and source of its shape:
 
 - "cloudwatch": EKS control plane logs: subscription documents (`logEvents[].message`), `aws logs` output
   (`events[].message`), Logs Insights (`results[][]` of field/value, `@message`). AWS CloudWatch Logs API reference.
-- "aks": Azure diagnostic settings (`properties.log`, also in `records[]`; Log Analytics `log_s`). Azure Monitor
-  resource logs schema.
+- "aks": Azure diagnostic settings (`properties.log`, also in `records[]`; Log Analytics `log_s`), rows of AKSAudit.
+  Azure Monitor resource logs schema; see formats/aks.py.
 - "gke": Cloud Logging LogEntry (`protoPayload`, `jsonPayload`, `textPayload`). See formats/gke.py.
 - "loki": `logcli -o jsonl` (`line`), `query_range` answers (`data.result[].values`). Loki HTTP API.
 - "elasticsearch": search answers (`hits.hits[]._source`) and dumps (`_source`), Filebeat and Elastic Agent fields.
@@ -201,6 +201,9 @@ def _watch(change: str, obj: bytes) -> Iterator[Found]:
 def _unwrap(raw: bytes, fields: dict[str, msgspec.Raw], depth: int) -> Iterator[Found]:
     if "protoPayload" in fields:
         yield Found("audit", raw, "gke", form="gke")
+        return
+    if "AuditId" in fields and "Stage" in fields:
+        yield Found("audit", raw, "aks", form="aks")
         return
     if _str(fields, "messageType") == "CONTROL_MESSAGE":
         yield Found("", raw, "cloudwatch")
