@@ -331,7 +331,8 @@ class Facts:
         ref = _plain(ref)
         found = self._events.get(ref)
         if found is None:
-            found = self._events[ref] = self._event_query(["object_key = ?"], [ref.key], self.window)
+            where, params = _about(ref)
+            found = self._events[ref] = self._event_query(where, params, self.window)
             found[:] = [e for e in found if (e.namespace or "", e.object_name) == (ref.namespace, ref.name)]
         return found
 
@@ -353,7 +354,8 @@ class Facts:
         return self._event_query(where, params, self.window.clip(window.since, window.until), limit)
 
     def _event_query(self, where: list[str], params: list[Any], window: Window, limit: int = 2000) -> list[EventFact]:
-        where, params = list(where), list(params)
+        # an Event's end (EXPIRED) is no news: it repeats what the Event said while it lived
+        where, params = [*where, "change <> 'EXPIRED'"], list(params)
         window.conditions(where, params)
         sql = f"SELECT {_EVENT_COLUMNS} FROM events WHERE {' AND '.join(where)} ORDER BY ts DESC LIMIT {int(limit)}"  # noqa: S608
         return [_event(row) for row in reversed(self.session.query(sql, params))]

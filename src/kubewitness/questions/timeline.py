@@ -74,6 +74,8 @@ def _rows(
     where = [f"object_key IN ({', '.join('?' * len(keys))})"]
     params: list[Any] = [*keys]
     window.conditions(where, params)
+    if table == "events":
+        where.append("change <> 'EXPIRED'")
     if table == "audit":
         where.append("stage <> 'RequestReceived'")
         if not question.reads:

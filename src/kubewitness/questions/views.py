@@ -70,7 +70,7 @@ def _event(v: Mapping[str, Any]) -> TimelineRow:
     summary = f"{v['reason'] or ''}: {v['message'] or ''}"
     return TimelineRow(
         format_us(v["ts"]),
-        "events",
+        "event",
         v["component"] or None,
         v["reason"] or "",
         target,
@@ -87,7 +87,7 @@ def _object(v: Mapping[str, Any]) -> TimelineRow:
     ident = f"object:{v['cluster']}/{v['uid']}@{v['resource_version']}"
     going = ", terminating" if v["deletion_ts"] else ""
     summary = f"a watch saw version {v['resource_version']}{going}"
-    return TimelineRow(format_us(v["ts"]), "objects", None, v["change"] or "", target, "", 1, summary, ident)
+    return TimelineRow(format_us(v["ts"]), "object", None, v["change"] or "", target, "", 1, summary, ident)
 
 
 def _admission(v: Mapping[str, Any]) -> TimelineRow:
@@ -103,7 +103,7 @@ def _log(v: Mapping[str, Any]) -> TimelineRow:
     ident = f"log:{v['cluster']}/{bytes(v['record_key'] or b'').hex()}:{v['offset']}"
     return TimelineRow(
         format_us(v["ts"]),
-        "logs",
+        "log",
         v["container"] or None,
         v["stream"] or "log",
         target,
@@ -119,7 +119,7 @@ def _finding(v: Mapping[str, Any]) -> TimelineRow:
     ident = f"finding:{v['cluster']}/{bytes(v['record_key'] or b'').hex()}"
     return TimelineRow(
         format_us(v["ts"]),
-        "findings",
+        "finding",
         v["actor"] or None,
         v["rule"] or "",
         target,
@@ -134,7 +134,7 @@ def _reject(v: Mapping[str, Any]) -> TimelineRow:
     ident = f"reject:{v['cluster']}/{bytes(v['record_key'] or b'').hex()}"
     return TimelineRow(
         format_us(v["ts"]),
-        "rejects",
+        "reject",
         None,
         "reject",
         f"{v['file'] or ''}:{v['offset']}",

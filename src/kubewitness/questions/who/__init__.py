@@ -77,7 +77,7 @@ def _default_verb(case: Case, lives: list[Life]) -> str:
     last = lives[-1]
     if last.gone or (last.ref.resource == "pods" and removal.find(case, last).seen):
         return "deleted"
-    return "changed"
+    return verbs.last_verb(case, last)
 
 
 def _removed(case: Case, asked: AskedObject, life: Life, verb: str) -> WhoAnswer:

@@ -48,6 +48,8 @@ class Deed(msgspec.Struct):
     life: Life | None = None
     #: something failed by itself: the chain ends here, and nobody is named
     nobody: bool = False
+    #: what the root acted on, when it is not `ref` itself (a collection)
+    root_ref: Ref | None = None
 
     @property
     def cause_until(self) -> int:
@@ -66,13 +68,12 @@ class Deed(msgspec.Struct):
         )
 
     def root(self) -> Root:
-        actor = None if self.nobody else self.actor
-        if actor is None:
-            kind = "node" if self.ref.resource == "nodes" else "system"
-            return Root(
-                None, kind if self.nobody else "unknown", None, self.root_action, str(self.ref), format_us(self.when)
-            )
-        return Root(actor.user, actor.kind, actor.acting_as, self.root_action, str(self.ref), format_us(self.when))
+        target, when = str(self.root_ref or self.ref), format_us(self.when)
+        if self.nobody:
+            return Root(None, "node" if self.ref.resource == "nodes" else "system", None, self.root_action, target, when)
+        if self.actor is None:
+            return Root(None, "unknown", None, self.root_action, target, when)
+        return Root(self.actor.user, self.actor.kind, self.actor.acting_as, self.root_action, target, when)
 
 
 class Step(msgspec.Struct):

@@ -165,7 +165,7 @@ def _deed(case: Case, request: Request, life: Life, certainty: Certainty) -> Dee
         for r in case.facts.requests(life.ref, ("delete",))
         if r.done and _finishes(r) and life.covers(r.ts, r.uid) and r.ts > request.ts
     ]
-    return deed_of(
+    deed = deed_of(
         request,
         says,
         ref=life.ref,
@@ -175,6 +175,9 @@ def _deed(case: Case, request: Request, life: Life, certainty: Certainty) -> Dee
         life=life,
         evidence=finished[-1:],
     )
+    if request.verb == "deletecollection":
+        deed.root_ref = request.ref
+    return deed
 
 
 def _grace(case: Case, request: Request) -> int | None:

@@ -78,11 +78,21 @@ def _created(case: Case, life: Life) -> Deed | None:
 def _changed(case: Case, life: Life, until: int) -> Deed | None:
     """The last accepted write of the object (its scale included); writes that changed nothing are passed over."""
     states = [s for s in spec_history(case.facts, life, until) if s.touched is None or s.touched]
+    own = [s for s in states if not controller_of(s.request)] or states
+    # `scaled` asks for scalings: they are told here only when nothing else was changed.
+    chosen = [s for s in own if not _only_scales(s)] or own
+    return _told(chosen[-1], life.ref, states) if chosen else None
+
+
+def _only_scales(state: SpecState) -> bool:
+    return state.request.subresource == "scale" or state.touched == {"replicas"}
+
+
+def last_verb(case: Case, life: Life) -> str:
+    """`scaled` when the object's last accepted write by somebody was a scaling, else `changed`."""
+    states = [s for s in spec_history(case.facts, life, _FOREVER) if s.touched is None or s.touched]
     own = [s for s in states if not controller_of(s.request)]
-    chosen = own or states
-    if not chosen:
-        return None
-    return _told(chosen[-1], life.ref, states)
+    return "scaled" if own and _only_scales(own[-1]) else "changed"
 
 
 def _told(state: SpecState, ref: Ref, states: list[SpecState]) -> Deed:

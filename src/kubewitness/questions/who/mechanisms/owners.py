@@ -7,6 +7,7 @@ time (the last accepted write by somebody else), so it is `inferred`.
 from __future__ import annotations
 
 from kubewitness.questions.bodies import at
+from kubewitness.questions.lives import Life
 from kubewitness.questions.model import Certainty
 from kubewitness.questions.targets import Ref
 from kubewitness.questions.who.case import Case, Deed, Step, controller_of, deed_of, tool_of, weaker, who_said
@@ -33,6 +34,8 @@ def explain(case: Case, deed: Deed) -> Step | None:
     if mechanism is None:
         return None
     life = deed.life or case.life(deed.ref, when=deed.when)
+    if mechanism == "job-finished":
+        return Step(mechanism, _job_made(case, deed, life))
     owned = case.owner(deed.ref, life)
     if owned is None:
         case.need(f"the owner of {deed.ref.said()}: level RequestResponse for its create or delete would name it")
@@ -47,6 +50,18 @@ def explain(case: Case, deed: Deed) -> Step | None:
         case.need(f"who wrote {owner_ref.said()}: an audit rule of level Metadata or higher for {owner_ref.resource}")
         return Step(mechanism)
     return Step(mechanism, _told(states, owner_ref, weaker(certainty, "inferred")))
+
+
+def _job_made(case: Case, deed: Deed, life: Life) -> Deed | None:
+    """Whoever made the Job gave it its time to live (ttlSecondsAfterFinished)."""
+    for r in case.facts.requests(deed.ref, ("create",)):
+        if r.done and not r.subresource and life.covers(r.ts, r.uid):
+            says = f"{who_said(r)} created {deed.ref.said()} with a time to live{tool_of(r)}"
+            sure = r.uid and r.uid == life.uid
+            certainty: Certainty = "proved" if sure else "inferred"
+            return deed_of(r, says, ref=deed.ref, root_action="create", role="create", life=life, certainty=certainty)
+    case.need(f"who created {deed.ref.said()}: an audit rule of level Metadata or higher for create of jobs")
+    return None
 
 
 def _told(states: list[SpecState], ref: Ref, certainty: Certainty) -> Deed:
