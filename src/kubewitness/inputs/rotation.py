@@ -1,0 +1,394 @@
+"""A log file and what it was rotated to, read as one stream of whole lines. No threads, no clock of its own.
+
+What may happen to the file, and what is done:
+
+- renamed, and a new one made in its place (kube-apiserver: audit.log -> audit-<time>.log; logrotate: audit.log.1):
+  the old one is read to its end through its open handle, and watched for `rotate_wait` seconds more for a writer
+  that has not noticed; then the new one. Files made and rotated away between two looks, or while nobody looked
+  (a restart), are found in the folder by their names and times.
+- copied and cut to nothing (copytruncate): noticed by its size or its first bytes; what had not been read yet is
+  read from the copy, which is told by its first bytes.
+- removed: read to the end as long as it is open.
+- not there yet: waited for.
+
+A file is known by inode and by a fingerprint of its first bytes (an inode is reused, a copy has another). Position:
+offset of the first byte not yet handed over, in every file that is not finished.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+BLOCK = 256 * 1024
+_PRINT_BYTES = 1024
+#: file systems stamp with the kernel's tick (1 to 10 ms), some only whole seconds
+_CLOCK_GRAIN_NS = 2_000_000_000
+#: finished files that are remembered
+_REMEMBERED = 64
+#: of a line that is too long, this much is kept
+_LONG_KEPT = 64 * 1024
+
+
+class Saved(msgspec.Struct, array_like=True):
+    """One file in a position."""
+
+    inode: int
+    print: str
+    print_bytes: int
+    offset: int
+    mtime_ns: int
+
+
+class Position(msgspec.Struct):
+    """Files not finished (oldest first), files finished lately, and the time before which none is new."""
+
+    files: list[Saved]
+    done: list[Saved]
+    floor_ns: int = 0
+
+
+class Block(NamedTuple):
+    """Whole lines. `length` is set for a line over the limit, of which `data` is only the beginning."""
+
+    data: bytes
+    file: str
+    offset: int
+    length: int = 0
+
+
+@dataclass(slots=True)
+class _File:
+    """A file being read. `name` is the one it had when it was opened."""
+
+    name: str
+    handle: int
+    inode: int
+    offset: int = 0
+    print: str = ""
+    print_bytes: int = 0
+    #: what was there at the last look; nothing is read while it stays so
+    size: int = -1
+    mtime_ns: int = 0
+    #: when it was last seen to grow (the caller's clock)
+    grew: float = 0.0
+    #: where the search for the end of an overlong line goes on
+    searched: int = 0
+
+    def saved(self) -> Saved:
+        return Saved(self.inode, self.print, self.print_bytes, self.offset, self.mtime_ns)
+
+
+_decoder = msgspec.json.Decoder(Position)
+
+
+class RotatedFile:
+    """`next_block(now)` until it gives None; `position()` is what to keep together with what was read so far."""
+
+    def __init__(
+        self, path: str | Path, saved: bytes | None, *, rotate_wait: float = 5.0, line_limit: int = 16 * 1024 * 1024
+    ) -> None:
+        self.path = Path(path).expanduser().absolute()
+        self._rotate_wait = rotate_wait
+        self._line_limit = line_limit
+        name, stem, suffix = map(re.escape, (self.path.name, self.path.stem, self.path.suffix))
+        self._rotated = re.compile(rf"{stem}-\d{{4}}-\d\d-\d\dT[^/]*{suffix}|{name}[.-]\d[\d.-]*")
+        self._files: list[_File] = []
+        self._done: list[Saved] = []
+        self._floor_ns = 0
+        #: inode of what has the file's name now; -1 as long as nothing has
+        self._live = -1
+        self._folder_ns = -1
+        self._again = False
+        #: what could not be found again: (inode, offset) of files that went away before they were read to their end
+        self.lost: list[tuple[int, int]] = []
+        self.truncations = 0
+        position = None
+        if saved is not None:
+            with contextlib.suppress(msgspec.MsgspecError):
+                position = _decoder.decode(saved)
+        if position is None:
+            self._start_here()
+        else:
+            self._resume(position)
+
+    # --- the stream --------------------------------------------------------------------------------------------------
+
+    def next_block(self, now: float, *, final: bool = False) -> Block | None:
+        """More lines, oldest file first; None when there is nothing new. `now`: seconds of any steady clock.
+
+        `final`: no more will be written; what stands at the end without a newline is a line, too.
+        """
+        while True:
+            self._again = False
+            for file in list(self._files):
+                file.grew = file.grew or now
+                block = self._read(file, now)
+                if block is not None:
+                    file.grew = now
+                    return block
+            if self._look(now) or self._again:
+                continue
+            for file in list(self._files):
+                superseded = file.inode != self._live and now - file.grew >= self._rotate_wait
+                if superseded or final:
+                    tail = self._tail(file)
+                    if tail is not None:
+                        return tail
+                if superseded:
+                    self._finish(file)
+            return None
+
+    def position(self) -> bytes:
+        return msgspec.json.encode(Position([f.saved() for f in self._files], self._done, self._floor_ns))
+
+    def lag(self) -> int:
+        """Bytes that are there and have not been read."""
+        total = 0
+        for file in self._files:
+            with contextlib.suppress(OSError):
+                total += max(0, os.fstat(file.handle).st_size - file.offset)
+        return total
+
+    @property
+    def found(self) -> bool:
+        """Whether there is a file at all."""
+        return bool(self._files)
+
+    def close(self) -> None:
+        for file in self._files:
+            os.close(file.handle)
+        self._files = []
+
+    # --- reading -----------------------------------------------------------------------------------------------------
+
+    def _read(self, file: _File, now: float) -> Block | None:
+        stat = os.fstat(file.handle)
+        if stat.st_size == file.size and stat.st_mtime_ns == file.mtime_ns:
+            return None
+        if stat.st_size < file.offset or not self._same(file):
+            self._truncated(file, now)
+            return None
+        want = BLOCK
+        while True:
+            data = os.pread(file.handle, want, file.offset)
+            end = data.rfind(b"\n") + 1
+            if end:
+                break
+            if len(data) < want:
+                # half a line: nothing more until the file changes (its state was taken before it was read)
+                file.size, file.mtime_ns = stat.st_size, stat.st_mtime_ns
+                return None
+            if want > self._line_limit:
+                return self._long_line(file, stat)
+            want *= 4
+        if len(data) < want and end == len(data):
+            file.size = stat.st_size if stat.st_size == file.offset + end else -1
+        file.mtime_ns = stat.st_mtime_ns
+        block = Block(data[:end], file.name, file.offset)
+        file.offset += end
+        self._remember_start(file)
+        return block
+
+    def _long_line(self, file: _File, stat: os.stat_result) -> Block | None:
+        """Steps over a line that is longer than the limit, once its end is there."""
+        at = max(file.searched, file.offset)
+        while True:
+            data = os.pread(file.handle, BLOCK, at)
+            if not data:
+                file.searched = at
+                file.size, file.mtime_ns = stat.st_size, stat.st_mtime_ns
+                return None
+            found = data.find(b"\n")
+            if found >= 0:
+                break
+            at += len(data)
+        length = at + found - file.offset
+        block = Block(os.pread(file.handle, _LONG_KEPT, file.offset), file.name, file.offset, length)
+        file.offset += length + 1
+        file.searched = 0
+        self._remember_start(file)
+        return block
+
+    def _tail(self, file: _File) -> Block | None:
+        """The line without a newline at the end of a file that nobody writes to any more."""
+        data = os.pread(file.handle, self._line_limit, file.offset)
+        if not data:
+            return None
+        block = Block(data, file.name, file.offset)
+        file.offset += len(data)
+        self._remember_start(file)
+        return block
+
+    def _same(self, file: _File) -> bool:
+        """Whether the file still begins with the bytes we read from it."""
+        return _print(file.handle, file.print_bytes) == (file.print, file.print_bytes)
+
+    def _remember_start(self, file: _File) -> None:
+        if file.print_bytes < _PRINT_BYTES and file.offset > file.print_bytes:
+            file.print, file.print_bytes = _print(file.handle, min(_PRINT_BYTES, file.offset))
+
+    # --- which files -------------------------------------------------------------------------------------------------
+
+    def _look(self, now: float) -> bool:
+        """Takes up files that are new. Two stats as long as nothing in the folder was made, renamed or removed."""
+        stat = _stat(self.path)
+        if stat is not None:
+            self._live = stat.st_ino
+        folder = _stat(self.path.parent)
+        folder_ns = folder.st_mtime_ns if folder is not None else -1
+        if folder_ns == self._folder_ns and (stat is None or any(f.inode == stat.st_ino for f in self._files)):
+            return False
+        before = len(self._files)
+        self._take_up(now)
+        # A folder that changes again within the clock's grain would look the same: look until it has been quiet.
+        self._folder_ns = folder_ns if abs(time.time_ns() - folder_ns) > _CLOCK_GRAIN_NS else -1
+        return len(self._files) > before
+
+    def _take_up(self, now: float) -> None:
+        """Every file of this log that is neither known nor older than what is known, from its beginning."""
+        for name in self._names():
+            handle = _open(name)
+            if handle is None:
+                continue
+            stat = os.fstat(handle)
+            live = name == self.path
+            if self._is_known(handle, stat, live=live) or (stat.st_mtime_ns < self._floor_ns and not live):
+                os.close(handle)
+                continue
+            self._files.append(_File(str(name), handle, stat.st_ino, grew=now))
+        self._files.sort(key=lambda file: file.inode == self._live)
+
+    def _is_known(self, handle: int, stat: os.stat_result, *, live: bool) -> bool:
+        if any(file.inode == stat.st_ino for file in self._files):
+            return True
+        for known in (*self._done, *(file.saved() for file in self._files)):
+            same_start = bool(known.print_bytes) and _print(handle, known.print_bytes)[0] == known.print
+            if same_start and (not live or known.inode == stat.st_ino):
+                return True
+        return False
+
+    def _names(self) -> list[Path]:
+        """The rotated files, oldest first, then the live one."""
+        found = []
+        with contextlib.suppress(OSError), os.scandir(self.path.parent) as entries:
+            for entry in entries:
+                if self._rotated.fullmatch(entry.name):
+                    with contextlib.suppress(OSError):
+                        found.append((entry.stat().st_mtime_ns, entry.name))
+        return [*(self.path.with_name(name) for _, name in sorted(found)), self.path]
+
+    def _start_here(self) -> None:
+        """First sight: the live file from its beginning; what was rotated away before is left to `import`."""
+        for name in self._names()[:-1]:
+            with _opened(name) as handle:
+                if handle is not None:
+                    stat = os.fstat(handle)
+                    start = _print(handle, min(_PRINT_BYTES, stat.st_size))
+                    self._remember(Saved(stat.st_ino, *start, stat.st_size, stat.st_mtime_ns))
+                    self._floor_ns = max(self._floor_ns, stat.st_mtime_ns)
+
+    def _resume(self, position: Position) -> None:
+        self._done = position.done
+        self._floor_ns = position.floor_ns
+        for saved in position.files:
+            file = self._find_again(saved)
+            if file is None:
+                self._floor_ns = max(self._floor_ns, saved.mtime_ns)
+                self.lost.append((saved.inode, saved.offset))
+            else:
+                self._files.append(file)
+
+    def _find_again(self, saved: Saved) -> _File | None:
+        """The file of a position: by inode and first bytes, else a copy by its first bytes alone."""
+        copy = None
+        for name in reversed(self._names()):
+            handle = _open(name)
+            if handle is None:
+                continue
+            stat = os.fstat(handle)
+            same_inode = stat.st_ino == saved.inode
+            fits = stat.st_size >= saved.offset and _print(handle, saved.print_bytes)[0] == saved.print
+            taken = any(f.inode == stat.st_ino for f in self._files)
+            if fits and not taken and (same_inode or (saved.print_bytes and copy is None)):
+                file = _File(
+                    str(name), handle, stat.st_ino, saved.offset, saved.print, saved.print_bytes, -1, saved.mtime_ns
+                )
+                if same_inode:
+                    if copy is not None:
+                        os.close(copy.handle)
+                    return file
+                copy = file
+            else:
+                os.close(handle)
+        return copy
+
+    def _truncated(self, file: _File, now: float) -> None:
+        """The file was cut in place. What was not read yet may be in a copy."""
+        self.truncations += 1
+        old = file.saved()
+        self._remember(old)
+        if old.print_bytes:
+            for name in self._names():
+                handle = _open(name)
+                if handle is None:
+                    continue
+                stat = os.fstat(handle)
+                known = any(f.inode == stat.st_ino for f in self._files)
+                if known or stat.st_size < old.offset or _print(handle, old.print_bytes)[0] != old.print:
+                    os.close(handle)
+                    continue
+                copy = _File(str(name), handle, stat.st_ino, old.offset, old.print, old.print_bytes, grew=now)
+                self._files.insert(self._files.index(file), copy)
+                break
+        file.offset, file.print, file.print_bytes, file.size, file.searched = 0, "", 0, -1, 0
+        self._again = True
+
+    def _finish(self, file: _File) -> None:
+        self._files.remove(file)
+        self._remember(file.saved())
+        self._floor_ns = max(self._floor_ns, file.mtime_ns)
+        os.close(file.handle)
+
+    def _remember(self, saved: Saved) -> None:
+        self._done = [*self._done, saved][-_REMEMBERED:]
+
+
+def _print(handle: int, length: int) -> tuple[str, int]:
+    """Fingerprint of a file's first bytes, and of how many."""
+    start = os.pread(handle, length, 0) if length else b""
+    return (hashlib.blake2b(start, digest_size=16).hexdigest() if start else "", len(start))
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:
+        return None
+
+
+def _open(path: Path) -> int | None:
+    """None when it went away meanwhile. Other errors are the caller's to report."""
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[int | None]:
+    handle = _open(path)
+    try:
+        yield handle
+    finally:
+        if handle is not None:
+            os.close(handle)

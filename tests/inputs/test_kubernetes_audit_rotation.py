@@ -1,0 +1,204 @@
+"""A log file under rotation: every line once, whatever is done to the file between two looks."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+from pathlib import Path
+
+import pytest
+
+from kubewitness.inputs.rotation import Block, RotatedFile
+
+
+def read_all(follower: RotatedFile, now: float, *, final: bool = False) -> list[bytes]:
+    lines: list[bytes] = []
+    while (block := follower.next_block(now, final=final)) is not None:
+        lines += block.data.rstrip(b"\n").split(b"\n")
+    return lines
+
+
+def line(n: int) -> bytes:
+    return b'{"auditID":"%06d","pad":"%s"}' % (n, b"x" * (n * 37 % 300))
+
+
+def write(path: Path, data: bytes) -> None:
+    with path.open("ab") as f:
+        f.write(data)
+
+
+def test_a_file_that_comes_later_is_read_from_its_beginning(tmp_path: Path) -> None:
+    follower = RotatedFile(tmp_path / "audit.log", None)
+    assert read_all(follower, 1.0) == []
+    write(tmp_path / "audit.log", b"a\nb\n")
+    assert read_all(follower, 2.0) == [b"a", b"b"]
+
+
+def test_half_a_line_waits_for_its_end(tmp_path: Path) -> None:
+    log = tmp_path / "audit.log"
+    write(log, b"one\ntw")
+    follower = RotatedFile(log, None)
+    assert read_all(follower, 1.0) == [b"one"]
+    assert read_all(follower, 2.0) == []
+    write(log, b"o\n")
+    assert read_all(follower, 3.0) == [b"two"]
+
+
+def test_a_line_without_newline_at_the_definite_end_is_a_line(tmp_path: Path) -> None:
+    write(tmp_path / "audit.log", b"one\ntwo")
+    assert read_all(RotatedFile(tmp_path / "audit.log", None), 1.0, final=True) == [b"one", b"two"]
+
+
+def test_renamed_files_are_read_to_their_end_before_the_new_one(tmp_path: Path) -> None:
+    log = tmp_path / "audit.log"
+    write(log, b"1\n")
+    follower = RotatedFile(log, None)
+    assert read_all(follower, 1.0) == [b"1"]
+    write(log, b"2\n")
+    log.rename(tmp_path / "audit-2026-11-22T10-00-00.000.log")
+    write(log, b"3\n")
+    log.rename(tmp_path / "audit-2026-11-22T10-00-01.000.log")
+    write(log, b"4\n")
+    assert read_all(follower, 2.0) == [b"2", b"3", b"4"]
+
+
+def test_a_writer_that_keeps_writing_to_the_renamed_file_is_heard(tmp_path: Path) -> None:
+    log = tmp_path / "audit.log"
+    with log.open("ab", buffering=0) as old:
+        old.write(b"1\n")
+        follower = RotatedFile(log, None, rotate_wait=5.0)
+        assert read_all(follower, 1.0) == [b"1"]
+        log.rename(tmp_path / "audit.log.1")
+        write(log, b"3\n")
+        assert read_all(follower, 2.0) == [b"3"]
+        old.write(b"2\n")
+        assert read_all(follower, 3.0) == [b"2"]
+
+
+def test_files_rotated_while_nobody_looked_are_found_after_a_restart(tmp_path: Path) -> None:
+    log = tmp_path / "audit.log"
+    write(log, b"1 first\n")
+    follower = RotatedFile(log, None)
+    assert read_all(follower, 1.0) == [b"1 first"]
+    saved = follower.position()
+    follower.close()
+    write(log, b"2 rest\n")
+    log.rename(tmp_path / "audit-2026-11-22T10-00-00.000.log")
+    write(log, b"3 whole file missed\n")
+    log.rename(tmp_path / "audit-2026-11-22T10-00-01.000.log")
+    write(log, b"4 live\n")
+    again = RotatedFile(log, saved)
+    assert read_all(again, 2.0) == [b"2 rest", b"3 whole file missed", b"4 live"]
+    assert again.lost == []
+
+
+def test_what_was_not_read_before_a_copytruncate_comes_from_the_copy(tmp_path: Path) -> None:
+    log = tmp_path / "audit.log"
+    write(log, b"1 aaaa\n")
+    follower = RotatedFile(log, None)
+    assert read_all(follower, 1.0) == [b"1 aaaa"]
+    write(log, b"2 bbbb\n")
+    shutil.copyfile(log, tmp_path / "audit.log.1")
+    os.truncate(log, 0)
+    write(log, b"3 cccc\n")
+    assert sorted(read_all(follower, 2.0)) == [b"2 bbbb", b"3 cccc"]
+    assert follower.truncations == 1
+
+
+def test_old_rotated_files_are_not_taken_up_at_first_sight(tmp_path: Path) -> None:
+    write(tmp_path / "audit-2026-01-01T00-00-00.000.log", b"old\n")
+    write(tmp_path / "audit.log", b"new\n")
+    follower = RotatedFile(tmp_path / "audit.log", None)
+    assert read_all(follower, 1.0) == [b"new"]
+    (tmp_path / "audit.log").rename(tmp_path / "audit-2026-11-22T10-00-00.000.log")
+    write(tmp_path / "audit.log", b"newer\n")
+    assert read_all(follower, 2.0) == [b"newer"]
+
+
+def test_a_file_that_vanished_unread_is_told(tmp_path: Path) -> None:
+    log = tmp_path / "audit.log"
+    write(log, b"1\n")
+    follower = RotatedFile(log, None)
+    assert read_all(follower, 1.0) == [b"1"]
+    saved = follower.position()
+    follower.close()
+    log.rename(tmp_path / "elsewhere")
+    write(log, b"2 other file\n")
+    again = RotatedFile(log, saved)
+    assert read_all(again, 2.0) == [b"2 other file"]
+    assert [offset for _, offset in again.lost] == [2]
+
+
+def test_a_line_over_the_limit_is_stepped_over_and_told_with_its_length(tmp_path: Path) -> None:
+    log = tmp_path / "audit.log"
+    write(log, b"before\n" + b"x" * 3_000_000 + b"\nafter\n")
+    follower = RotatedFile(log, None, line_limit=1_000_000)
+    blocks: list[Block] = []
+    while (block := follower.next_block(1.0)) is not None:
+        blocks.append(block)
+    assert [(b.offset, b.length, b.data[:6]) for b in blocks] == [
+        (0, 0, b"before"),
+        (7, 3_000_000, b"xxxxxx"),
+        (3_000_008, 0, b"after\n"),
+    ]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_random_writes_rotations_and_restarts_lose_nothing_and_repeat_nothing(tmp_path: Path, seed: int) -> None:
+    """Renames (both namings), restarts and half lines in any order; copies too, where the copy is told by its start."""
+    rng = random.Random(int(os.environ.get("KUBEWITNESS_SEED", "0")) * 1000 + seed)
+    log = tmp_path / "audit.log"
+    written = 0
+    got: list[bytes] = []
+    follower: RotatedFile | None = RotatedFile(log, None)
+    saved = follower.position()
+    pending = b""
+    rotations = 0
+    now = 1.0
+    for _ in range(120):
+        action = rng.random()
+        if action < 0.5:
+            data = pending
+            for _ in range(rng.randint(1, 20)):
+                data += line(written) + b"\n"
+                written += 1
+            cut = rng.randint(0, 10) if rng.random() < 0.4 else 0
+            pending = data[len(data) - cut :]
+            write(log, data[: len(data) - cut])
+        elif action < 0.62 and log.exists():
+            write(log, pending)  # rotations keep lines whole
+            pending = b""
+            rotations += 1
+            if rng.random() < 0.6:
+                log.rename(tmp_path / f"audit-2026-11-22T10-00-{rotations:02d}.000.log")
+            else:
+                log.rename(tmp_path / f"audit.log.{rotations}")
+        elif action < 0.7 and log.exists():
+            write(log, pending)
+            pending = b""
+            rotations += 1
+            shutil.copyfile(log, tmp_path / f"audit.log.{rotations}")
+            os.truncate(log, 0)
+        elif action < 0.8 and follower is not None:
+            follower.close()
+            follower = None
+        else:
+            if follower is None:
+                follower = RotatedFile(log, saved)
+            now += rng.choice((0.2, 0.2, 6.0))
+            for _ in range(rng.randint(1, 5)):
+                block = follower.next_block(now)
+                if block is None:
+                    break
+                got += block.data.rstrip(b"\n").split(b"\n")
+                saved = follower.position()
+    write(log, pending)
+    follower = follower or RotatedFile(log, saved)
+    got += read_all(follower, now + 1)
+    got += read_all(follower, now + 10)
+    follower.close()
+    expected = [line(n) for n in range(written)]
+    missing = set(expected) - set(got)
+    assert not missing, f"seed {seed}: {len(missing)} of {written} lines lost"
+    assert len(got) == len(set(got)), f"seed {seed}: {len(got) - len(set(got))} lines came twice"
