@@ -53,12 +53,15 @@ class Ingest:
         self.only = only
         #: what the file being read is known by, whatever its name; its name stands in when empty
         self.fingerprint = ""
+        #: microseconds UTC that stand in for the arrival of records without a time of their own: a file's last change
+        #: is nearer to them than its import, and the same when it is imported again; 0: the true arrival
+        self.fallback_us = 0
         self.read = 0
         self.rejected = 0
         self.bytes = 0
         self.kinds: Counter[str] = Counter()
         self._key = redact_key
-        self._builders: dict[tuple[str, str], ChunkBuilder] = {}
+        self._builders: dict[tuple[str, str, bool], ChunkBuilder] = {}
         self._done: list[Chunk] = []
         self._us = 0
 
@@ -192,20 +195,20 @@ class Ingest:
             raise Malformed("not an audit Event: auditID is empty")
         clean = _REDACT[form](event, raw, self._key) if form or redact.is_sensitive(event) else None
         if not event.stageTimestamp and not event.timestamp and not event.requestReceivedTimestamp:
-            flags = (*flags, "time-from-arrival")
+            flags = (*flags, _ARRIVAL)
         identity = audit.identity(self.cluster, event) if self.keyed else b""
         self._put("audit", form, raw, identity, clean, how, Note(flags=flags, file=file if flags else ""))
 
     def _event(self, found: Found, file: str, offset: int) -> None:
         event = events.decode(found.raw)
-        flags = found.flags if events.best_time(event)[0] else (*found.flags, "time-from-arrival")
+        flags = found.flags if events.best_time(event)[0] else (*found.flags, _ARRIVAL)
         identity = events.identity(self.cluster, event, found.raw) if self.keyed else b""
         self._put("events", "", found.raw, identity, None, found.how, Note(change=found.change, flags=flags))
 
     def _object(self, found: Found, file: str, offset: int) -> None:
         version = objects.decode(found.raw)
         clean = redact.redact_object(found.raw, version.kind, self._key)
-        flags = found.flags if objects.best_time(version)[0] else (*found.flags, "time-from-arrival")
+        flags = found.flags if objects.best_time(version)[0] else (*found.flags, _ARRIVAL)
         kept = clean[0] if clean else found.raw
         identity = objects.identity(self.cluster, version, kept, found.change) if self.keyed else b""
         note = Note(change=found.change, flags=flags)
@@ -217,14 +220,14 @@ class Ingest:
         clean = redact.redact_admission(
             found.raw, request.resource.resource or "", request.subResource or "", self._key
         )
-        flags = found.flags if admission.best_time(review)[0] else (*found.flags, "time-from-arrival")
+        flags = found.flags if admission.best_time(review)[0] else (*found.flags, _ARRIVAL)
         kept = clean[0] if clean else found.raw
         identity = admission.identity(self.cluster, review, kept) if self.keyed else b""
         self._put("admission", "", found.raw, identity, clean, found.how, Note(flags=flags))
 
     def _log(self, found: Found, file: str, offset: int) -> None:
-        line = logs.decode(found.form, found.raw, self._us)
-        flags = found.flags if line.us else (*found.flags, "time-from-arrival")
+        line = logs.decode(found.form, found.raw, self.fallback_us or self._us)
+        flags = found.flags if line.us else (*found.flags, _ARRIVAL)
         identity = logs.identity(self.cluster, self.fingerprint or file, offset, found.raw) if self.keyed else b""
         note = Note(file=file, offset=offset, flags=flags)
         self._put("logs", found.form, found.raw, identity, None, found.how, note)
@@ -243,13 +246,14 @@ class Ingest:
         if clean is not None:
             raw, note.digest = clean
             note.redacted = True
-        builder = self._builders.get((table, form))
+        timeless = bool(self.fallback_us) and (table == "rejects" or form == "klog" or _ARRIVAL in note.flags)
+        builder = self._builders.get((table, form, timeless))
         if builder is None:
-            builder = self._builders[table, form] = ChunkBuilder(
+            builder = self._builders[table, form, timeless] = ChunkBuilder(
                 table, cluster=self.cluster, source=self.source, tag=self.tag, form=form
             )
         if not len(builder):
-            builder.received_us = self._us
+            builder.received_us = self.fallback_us if timeless else self._us
         builder.add(raw, identity, None if note == _NO_NOTE else note)
         if builder.full:
             self._done.append(builder.take())
@@ -284,6 +288,8 @@ class Ingest:
 AuditIngest = Ingest
 
 _NO_NOTE = Note()
+#: the flag of a record whose time is that of its arrival
+_ARRIVAL = "time-from-arrival"
 _REDACT = {"": redact.redact_audit, "gke": redact.redact_gke, "aks": redact.redact_aks}
 
 

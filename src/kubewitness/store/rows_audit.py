@@ -10,7 +10,6 @@ from kubewitness.errors import Malformed
 from kubewitness.formats import audit, envelopes
 from kubewitness.formats.audit import AuditEvent, Body, ObjectRef, Status
 from kubewitness.formats.names import object_key, user_kind
-from kubewitness.formats.times import parse_us
 from kubewitness.record import Chunk, Note
 from kubewitness.store.columns import Row
 from kubewitness.store.rejected import Reject
@@ -28,7 +27,7 @@ def rows(chunk: Chunk, number: int, out: list[Row], rejects: list[Reject]) -> No
     """Appends one row for each record of the chunk, or a reject."""
     decode = audit.strict_decode if not chunk.form else None
     data, notes, form, cluster, keys = chunk.data, chunk.notes, chunk.form, chunk.cluster or "default", chunk.keys
-    add = out.append
+    arrived, add = chunk.received_us, out.append
     start = 0
     for i, end in enumerate(chunk.ends):
         raw = data[start:end]
@@ -41,18 +40,17 @@ def rows(chunk: Chunk, number: int, out: list[Row], rejects: list[Reject]) -> No
                 event = envelopes.decode_audit(form, raw)
             key = keys[i * 16 : i * 16 + 16] if keys else audit.identity(cluster, event)
             note = notes.get(i, _NO_NOTE) if notes else _NO_NOTE
-            add(_row(event, cluster, key, note, start, end - start, number))
+            add(_row(event, cluster, arrived, key, note, start, end - start, number))
         except Malformed as e:
             rejects.append(Reject(number, i, start, end - start, str(e)))
         start = end + 1
 
 
-def _row(event: AuditEvent, cluster: str, key: bytes, note: Note, start: int, length: int, number: int) -> Row:
-    received_text = event.requestReceivedTimestamp or event.timestamp
-    text = event.stageTimestamp or event.timestamp or received_text
-    if not text:
-        raise Malformed("audit Event without a time (stageTimestamp, timestamp)")
-    ts = parse_us(text)
+def _row(
+    event: AuditEvent, cluster: str, arrived: int, key: bytes, note: Note, start: int, length: int, number: int
+) -> Row:
+    ts, received, from_arrival = audit.times(event, arrived)
+    flags = (*note.flags, "time-from-arrival") if from_arrival and "time-from-arrival" not in note.flags else note.flags
     ref = event.objectRef or _NO_REF
     status = event.responseStatus or _NO_STATUS
     annotations = event.annotations or _NO_ANNOTATIONS
@@ -67,7 +65,7 @@ def _row(event: AuditEvent, cluster: str, key: bytes, note: Note, start: int, le
     name, uid, version, owner, message = _from_bodies(event, ref, status)
     return (
         ts,
-        parse_us(received_text) if received_text else ts,
+        received,
         event.auditID,
         event.stage,
         event.level,
@@ -96,7 +94,7 @@ def _row(event: AuditEvent, cluster: str, key: bytes, note: Note, start: int, le
         annotations.get("authorization.k8s.io/decision", ""),
         annotations.get("authorization.k8s.io/reason", ""),
         _encode(annotations).decode() if annotations else "",
-        ",".join(note.flags),
+        ",".join(flags),
         note.redacted,
         note.digest,
         key,

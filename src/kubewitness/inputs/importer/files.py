@@ -24,11 +24,13 @@ _NUMBERED = re.compile(r"(.*?)\.(\d+)(\.gz|\.zst)?$")
 
 
 class Source(NamedTuple):
-    """One thing to read. `size` in bytes as stored, 0 when unknown (stdin, a pipe)."""
+    """One thing to read. `size` in bytes as stored, 0 when unknown (stdin, a pipe); `changed_us`: when it was
+    changed last, microseconds UTC, 0 when unknown."""
 
     name: str
     path: Path | None
     size: int
+    changed_us: int = 0
 
 
 def find(paths: Sequence[str]) -> list[Source]:
@@ -57,7 +59,9 @@ def find(paths: Sequence[str]) -> list[Source]:
 
 
 def _source(path: Path) -> Source:
-    return Source(str(path), path, path.stat().st_size)
+    about = path.stat()
+    regular = stat.S_ISREG(about.st_mode)
+    return Source(str(path), path, about.st_size if regular else 0, about.st_mtime_ns // 1000 if regular else 0)
 
 
 def _walk(folder: Path) -> Iterator[Path]:

@@ -112,12 +112,14 @@ class Importer:
             if not self._stopped:
                 target.finish()
         done, ingest = self.summary, self._ingest
-        done.read, done.rejected, done.bytes, done.sources = ingest.read, ingest.rejected, ingest.bytes, ingest.kinds
+        done.read, done.bytes, done.sources = ingest.read, ingest.bytes, ingest.kinds
+        done.rejected += ingest.rejected
         done.seconds = time.monotonic() - begin
         done.interrupted = self._stopped
         return done
 
     def _file(self, source: Source, target: Target) -> None:
+        self._ingest.fallback_us = source.changed_us
         reader: Reader | None = None
         head = b""
         failure = ""
@@ -169,5 +171,6 @@ class Importer:
             result = target.put(records)
             self.summary.stored += result.stored
             self.summary.duplicates += result.duplicates
+            self.summary.rejected += result.rejected
         if rejects:
             target.put(rejects)

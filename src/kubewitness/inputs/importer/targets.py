@@ -24,10 +24,11 @@ Say = Callable[[str], None]
 
 
 class Stored(NamedTuple):
-    """Records that are new in the store, and those that were there already."""
+    """Records that are new in the store, those that were there already, those that only the store found bad."""
 
     stored: int
     duplicates: int
+    rejected: int = 0
 
 
 class Target(Protocol):
@@ -63,7 +64,7 @@ class _Direct:
 
     def put(self, chunks: Sequence[Chunk]) -> Stored:
         result = self._writer.commit(chunks)
-        return Stored(result.stored, result.duplicates)
+        return Stored(result.stored, result.duplicates, result.rejected)
 
     def finish(self) -> None:
         """A commit is complete when `put` returns."""
