@@ -49,6 +49,7 @@ class Story:
             self.uncordon,
             self.execute,
             self.delete_the_owner,
+            self.lose_a_node,
             self.delete_the_namespace,
         ):
             scene()

@@ -58,14 +58,18 @@ class ControlPlane:
         self._wait("etcd", self.etcd, self._etcd_healthy)
         self.apiserver.start()
         self.wait_ready()
-        if self.options.controllers:
-            self.controllers.start()
         if self.options.scheduler:
             self.scheduler.start()
         for node in self.nodes.values():
             node.start()
         for name in self.nodes:
             self.wait_node(name)
+        # Last: the node controller of 1.20 that once saw a node not ready keeps it at the head of its queue of
+        # taints ("was in a taint queue, but it's ready now") and never evicts from a node lost later.
+        if self.options.controllers:
+            self.controllers.start()
+            for name in self.nodes:
+                self.wait_schedulable(name)
         return self
 
     def stop(self) -> None:
@@ -114,6 +118,13 @@ class ControlPlane:
             return any(c["type"] == "Ready" and c["status"] == ready for c in conditions)
 
         until(f"node {name} Ready={ready}", says, seconds)
+
+    def wait_schedulable(self, name: str, seconds: float = 60.0) -> None:
+        """Until the node has no taint (a new one is tainted until the node controller has seen it ready)."""
+        admin = self.api("admin")
+        until(
+            f"node {name} without taints", lambda: not admin.get(f"/api/v1/nodes/{name}")["spec"].get("taints"), seconds
+        )
 
     def wait_pods(self, namespace: str, selector: str, count: int, seconds: float = 60.0) -> list[dict[str, Any]]:
         """Until exactly that many pods match, all Ready and none terminating; gives them."""

@@ -48,7 +48,8 @@ class Part:
         if self.running:
             raise RuntimeError(f"{self.name} is already running")
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        launch = [sys.executable, "-S", "-E", str(_LAUNCH), self.hostname, str(os.getpid())]
+        reading, writing = os.pipe()
+        launch = [sys.executable, "-S", "-E", str(_LAUNCH), self.hostname, str(os.getpid()), str(writing)]
         with self.log.open("ab") as out:
             self._process = subprocess.Popen(
                 [*launch, *self.command],
@@ -58,7 +59,12 @@ class Part:
                 env={"PATH": os.environ.get("PATH", ""), "HOME": str(self.log.parent), **self.env},
                 cwd=self.log.parent,
                 start_new_session=True,
+                pass_fds=(writing,),
             )
+        os.close(writing)
+        # End of file: it has become the program, and would not outlive us.
+        os.read(reading, 1)
+        os.close(reading)
         self.paused = False
         return self
 
