@@ -21,7 +21,7 @@ from kubewitness.store.segments import SegmentWriter
 from kubewitness.store.tables import DeltaStoreTable
 
 #: Rows, and bytes of records, in one slice.
-SLICE_ROWS = 6_000
+SLICE_ROWS = 4_000
 SLICE_BYTES = 12 * 1024**2
 
 _DAY_FLAG = "day-of-arrival"
@@ -57,7 +57,7 @@ class TableBatch:
         self._slice = _Slice()
         self._keys: set[bytes] = set()
         self._reject_keys: set[bytes] = set()
-        self._requests: dict[tuple[str, str], tuple[int, set[str]]] = {}
+        self._requests: dict[tuple[str, str], int] = {}
         self.arrow: list[ArrowTable] = []
         self.rejected: list[ArrowTable] = []
         self.bytes = 0

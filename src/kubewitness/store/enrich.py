@@ -16,7 +16,7 @@ from kubewitness.store.columns import ARRIVAL, Row, place
 from kubewitness.store.reuse import FLAG, SeenIds
 from kubewitness.store.tables import DeltaStoreTable, LiveFile
 
-_A_ID, _A_STAGE, _A_RECEIVED = place("audit", "audit_id"), place("audit", "stage"), place("audit", "received_ts")
+_A_ID, _A_RECEIVED = place("audit", "audit_id"), place("audit", "received_ts")
 _A_FLAGS = place("audit", "flags")
 _E_UID, _E_COUNT, _E_DELTA = place("events", "uid"), place("events", "count"), place("events", "count_delta")
 _E_CHANGE = place("events", "change")
@@ -100,38 +100,31 @@ class Enricher:
         rows: list[Row],
         clusters: Sequence[str],
         forms: Sequence[str],
-        batch: dict[tuple[str, str], tuple[int, set[str]]],
+        batch: dict[tuple[str, str], int],
     ) -> None:
-        """Flags rows of table audit in place. `clusters`, `forms`: by chunk number; `batch`: what was met before in
-        this commit, (cluster, auditID) -> (time of reception, stages)."""
+        """Flags rows of table audit in place. `clusters`, `forms`: by chunk number; `batch`: the time of reception of
+        each (cluster, auditID) met before in this commit."""
         asked: list[tuple[str, str, int]] = []
-        where: list[list[int]] = []
-        groups: dict[tuple[str, str], list[int]] = {}
+        setdefault = batch.setdefault
         for i, row in enumerate(rows):
             number = row[-1]
             if forms[number]:
                 continue  # clouds that reshape records give each its own time of reception
-            ident = (clusters[number], row[_A_ID])
-            known = batch.get(ident)
-            if known is None:
-                batch[ident] = (row[_A_RECEIVED], {row[_A_STAGE]})
-                groups[ident] = positions = [i]
-                asked.append((*ident, row[_A_RECEIVED]))
-                where.append(positions)
-            elif known[0] != row[_A_RECEIVED] or row[_A_STAGE] in known[1]:
+            cluster, audit_id, received = clusters[number], row[_A_ID], row[_A_RECEIVED]
+            before = len(batch)
+            known = setdefault((cluster, audit_id), received)
+            if len(batch) != before:
+                asked.append((cluster, audit_id, received))
+            elif known != received:
                 rows[i] = _flagged(row)
-            else:
-                known[1].add(row[_A_STAGE])
-                if ident in groups:
-                    groups[ident].append(i)
-        suspects = self._seen_ids.check(asked)
-        if suspects:
-            known_times = self._times_of(table, [asked[i][:2] for i in suspects])
-            for i in suspects:
-                cluster, audit_id, received = asked[i]
-                if known_times.get((cluster, audit_id), set()) - {received}:
-                    for position in where[i]:
-                        rows[position] = _flagged(rows[position])
+        suspects = [asked[i] for i in self._seen_ids.check(asked)]
+        if not suspects:
+            return
+        times = self._times_of(table, [s[:2] for s in suspects])
+        guilty = {s for s in suspects if times.get(s[:2], set()) - {s[2]}}
+        for i, row in enumerate(rows):
+            if (clusters[row[-1]], row[_A_ID], row[_A_RECEIVED]) in guilty:
+                rows[i] = _flagged(row)
 
     def _times_of(self, table: DeltaStoreTable, ids: list[tuple[str, str]]) -> dict[tuple[str, str], set[int]]:
         files = [f.path for f in table.files()]

@@ -6,8 +6,8 @@ records with one auditID and different times of reception are two requests. The 
 flagged `audit-id-reused`.
 
 Seen IDs are remembered in `audit-ids.bloom`: two generations of blocks of 256 bits, the older one cleared when the
-newer is full, so that the last 2.5 to 5 million requests are covered. A block holds, for each ID hashed to it, eight
-bits of the ID and eight bits of (ID, time). ID seen and this time not: almost surely a reuse, and looked up in the
+newer is full, so that the last 1.25 to 2.5 million requests are covered. A block holds, for each ID hashed to it, eight
+bits of the ID and six of (ID, time). ID seen and this time not: almost surely a reuse, and looked up in the
 tables before it is flagged. The file only saves lookups: lost, it costs flags on later reuses, never records.
 """
 
@@ -22,20 +22,18 @@ from pathlib import Path
 FLAG = "audit-id-reused"
 
 _BLOCK = 32
-_BLOCKS = 500_000
+_BLOCKS = 250_000
 _GENERATION = _BLOCK * _BLOCKS
 _HEAD = 4096
 #: IDs a generation takes: five a block keeps about a quarter of the bits set
 _CAPACITY = 5 * _BLOCKS
+#: an odd multiplier spreads the low bits upwards (the golden ratio times 2^64)
+_ODD = 0x9E3779B97F4A7C15
+_64 = 2**64 - 1
 _BIT = [1 << i for i in range(256)]
 
 #: (cluster, audit_id) pairs -> the times of reception (microseconds) known of each
 Lookup = Callable[[list[tuple[str, str]]], dict[tuple[str, str], set[int]]]
-
-
-def _mask(d: bytes) -> int:
-    b = _BIT
-    return b[d[0]] | b[d[1]] | b[d[2]] | b[d[3]] | b[d[4]] | b[d[5]] | b[d[6]] | b[d[7]]
 
 
 class SeenIds:
@@ -60,36 +58,36 @@ class SeenIds:
             os.close(fd)
 
     def check(self, requests: Iterable[tuple[str, str, int]]) -> list[int]:
-        """Indexes of the (cluster, auditID, received) whose ID was seen, but not with that time. Remembers them all."""
+        """Indexes of the (cluster, auditID, received) whose ID was seen, but not with that time. Remembers the others:
+        the suspects' later stages, and a second try after a crash, are to be suspected again."""
         m = self._map
         if m is None:
             return []
         current, count = self._head(m)
-        suspects = []
+        newer, older = _HEAD + current * _GENERATION, _HEAD + (1 - current) * _GENERATION
+        b, from_bytes, suspects = _BIT, int.from_bytes, []
         for i, (cluster, audit_id, received) in enumerate(requests):
-            text = f"{cluster}\0{audit_id}".encode("utf-8", "surrogatepass")
-            first = blake2b(text, digest_size=16).digest()
-            # the time's bits must not depend on the ID's hash alone, so that a client cannot aim at them
-            both = blake2b(text + received.to_bytes(8, "little", signed=True), digest_size=8).digest()
-            at = _HEAD + int.from_bytes(first[8:], "little") % _BLOCKS * _BLOCK
-            id_mask, both_mask = _mask(first), _mask(both)
-            newer, older = at + current * _GENERATION, at + (1 - current) * _GENERATION
-            block = int.from_bytes(m[newer : newer + _BLOCK], "little")
-            known = block & id_mask == id_mask
-            same = block & both_mask == both_mask
-            if known and same:
+            d = blake2b(f"{cluster}\0{audit_id}".encode("utf-8", "surrogatepass"), digest_size=24).digest()
+            at = from_bytes(d[16:], "little") % _BLOCKS * _BLOCK
+            id_mask = b[d[0]] | b[d[1]] | b[d[2]] | b[d[3]] | b[d[4]] | b[d[5]] | b[d[6]] | b[d[7]]
+            # the client chooses what goes into d, but not the time that it is mixed with
+            e = ((from_bytes(d[8:16], "little") ^ received) * _ODD & _64).to_bytes(8, "little")
+            both_mask = b[e[7]] | b[e[6]] | b[e[5]] | b[e[4]] | b[e[3]] | b[e[2]]
+            block = from_bytes(m[newer + at : newer + at + _BLOCK], "little")
+            if block & both_mask == both_mask and block & id_mask == id_mask:
                 continue
-            old = int.from_bytes(m[older : older + _BLOCK], "little")
-            if (known or old & id_mask == id_mask) and old & both_mask != both_mask:
-                # not remembered: its later stages, and a second try after a crash, are to be suspected again
+            old = from_bytes(m[older + at : older + at + _BLOCK], "little")
+            seen = block & id_mask == id_mask or old & id_mask == id_mask
+            if seen and old & both_mask != both_mask:
                 suspects.append(i)
-            elif not self._readonly:
-                m[newer : newer + _BLOCK] = (block | id_mask | both_mask).to_bytes(_BLOCK, "little")
+                continue
+            if not self._readonly:
+                m[newer + at : newer + at + _BLOCK] = (block | id_mask | both_mask).to_bytes(_BLOCK, "little")
                 count += 1
-                if count >= _CAPACITY:
-                    current, count = 1 - current, 0
-                    self._clear(m, current)
         if not self._readonly:
+            if count >= _CAPACITY:
+                current, count = 1 - current, 0
+                self._clear(m, current)
             m[0:16] = current.to_bytes(8, "little") + count.to_bytes(8, "little")
         return suspects
 
