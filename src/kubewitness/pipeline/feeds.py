@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Protocol
@@ -57,15 +57,31 @@ class _Waiters:
         for event in self._events.values():
             event.set()
 
+    async def linger(self, output: str, seconds: float, enough: Callable[[], bool] = lambda: False) -> None:
+        """Waits until there is enough, nothing more will come, or the time is over."""
+        clock = asyncio.get_running_loop().time
+        until = clock() + seconds
+        event = self.event(output)
+        while not self.finishing and not enough() and (left := until - clock()) > 0:
+            event.clear()
+            await _wait(event, left)
+
     def finish(self) -> None:
         self.finishing = True
         self.wake()
 
 
 class JournalFeed:
-    """Chunks from the journal, with durable cursors. `poll`: seconds until what other processes appended is noticed."""
+    """Chunks from the journal, with durable cursors.
 
-    def __init__(self, journal: Journal, committer: Committer | None = None, *, poll: float = 1.0) -> None:
+    `poll`: seconds until what other processes appended is noticed. `linger`: seconds that an idle output lets records
+    gather after the first one came.
+    """
+
+    def __init__(
+        self, journal: Journal, committer: Committer | None = None, *, poll: float = 1.0, linger: float = 0.0
+    ) -> None:
+        self._linger = linger
         self._journal = journal
         self._committer = committer
         self._poll = poll
@@ -94,8 +110,8 @@ class JournalFeed:
                 return found
             if finishing:
                 return []
-            if not self._waiters.finishing:
-                await _wait(event, self._poll)
+            if not self._waiters.finishing and await _wait(event, self._poll):
+                await self._waiters.linger(output, self._linger)
 
     def _next(self, output: str) -> list[Delivery]:
         return self._journal.deliveries(self._after[output], tables=self._tables[output], max_bytes=TAKE_BYTES)
@@ -114,12 +130,13 @@ def _call(loop: asyncio.AbstractEventLoop, waiters: _Waiters) -> None:
         loop.call_soon_threadsafe(waiters.wake)
 
 
-async def _wait(event: asyncio.Event, seconds: float) -> None:
+async def _wait(event: asyncio.Event, seconds: float) -> bool:
+    """Whether the event came within so many seconds."""
     try:
         async with asyncio.timeout(seconds):
-            await event.wait()
+            return await event.wait()
     except TimeoutError:
-        pass
+        return False
 
 
 @dataclass(slots=True)
@@ -136,8 +153,9 @@ class MemoryQueue:
     restart loses nothing that has a position (it may deliver some of it twice). One event loop only.
     """
 
-    def __init__(self, *, limit: int = MEMORY_LIMIT, positions: Journal | None = None) -> None:
+    def __init__(self, *, limit: int = MEMORY_LIMIT, positions: Journal | None = None, linger: float = 0.0) -> None:
         self._limit = limit
+        self._linger = linger
         self._durable = positions
         self._held: deque[Delivery] = deque()
         self._bytes = 0
@@ -200,6 +218,7 @@ class MemoryQueue:
             if self._waiters.finishing:
                 return []
             await event.wait()
+            await self._waiters.linger(output, self._linger, lambda: self._bytes >= self._limit // 2)
 
     async def done(self, output: str, seq: int) -> None:
         self._cursors[output].done = max(self._cursors[output].done, seq)

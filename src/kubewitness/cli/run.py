@@ -1,0 +1,188 @@
+"""Runs a pipeline file (Fluent Bit's YAML form): inputs, a durable journal between, outputs.
+
+With `storage.type: filesystem` (the default) records and positions are in the pipeline's journal before a source is
+acknowledged, and nothing is lost or captured twice across restarts. With `memory` nothing touches the disk: what is
+buffered is lost with the process, and positions are kept only when `storage.path` is set.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import hashlib
+import importlib
+import logging
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
+
+from kubewitness.cli.options import add_state, paths_of
+from kubewitness.config import keys as parse
+from kubewitness.config.pipeline_file import PipelineFile, Section, load_pipeline
+from kubewitness.config.state import StatePaths
+from kubewitness.contracts import Input, Output, Sink
+from kubewitness.errors import UsageError
+from kubewitness.inputs import INPUTS
+from kubewitness.outputs import OUTPUTS
+from kubewitness.pipeline.feeds import Feed, JournalFeed, MemoryQueue
+from kubewitness.pipeline.routing import Routed, matcher
+from kubewitness.pipeline.supervisor import Supervisor
+
+#: Keys that the engine reads; plugins do not see them.
+_OUTPUT_KEYS = ("match", "alias")
+_INPUT_KEYS = ("storage.type",)
+_LEVELS = {"error": logging.ERROR, "warn": logging.WARNING, "info": logging.INFO, "debug": logging.DEBUG}
+
+log = logging.getLogger("kubewitness.run")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-c", "--config", metavar="FILE", required=True, help="the pipeline file")
+    parser.add_argument("--dry-run", action="store_true", help="only check the file and the plugins' keys")
+    parser.add_argument("--exit-on-eof", action="store_true", help="end when every input has come to its end")
+    add_state(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    file = load_pipeline(Path(args.config), inputs=INPUTS, outputs=OUTPUTS)
+    level = parse.choice(file.service.keys, "log_level", _LEVELS, "info", f"{file.service.where('log_level')}: service")
+    logging.basicConfig(stream=sys.stderr, level=_LEVELS[level], format="%(asctime)s %(levelname)s %(message)s")
+    pipeline = _Pipeline(file, paths_of(args), exit_on_eof=args.exit_on_eof)
+    if args.dry_run:
+        print(f"{file.path}: ok, {len(file.inputs)} inputs, {len(file.outputs)} outputs")
+        return 0
+    asyncio.run(pipeline.run())
+    return 0
+
+
+class _Pipeline:
+    """A pipeline file made into parts. Making it checks everything that can be checked without starting."""
+
+    def __init__(self, file: PipelineFile, paths: StatePaths, *, exit_on_eof: bool) -> None:
+        self._file = file
+        self._paths = paths
+        self._exit_on_eof = exit_on_eof
+        what = f"{file.path}: service"
+        self._grace = parse.seconds(file.service.keys, "grace", 5.0, what)
+        self._flush = parse.seconds(file.service.keys, "flush", 1.0, what)
+        self._limit = parse.size(file.service.keys, "storage.total_limit_size", 2 * 1024**3, what)
+        self._memory = self._storage_type() == "memory"
+        self._tags = [s.keys.get("tag") or f"{s.plugin}.{i}" for i, s in enumerate(file.inputs)]
+        self._check_names()
+        self._inputs = [self._input(section, tag) for section, tag in zip(file.inputs, self._tags, strict=True)]
+        self._outputs = [self._output(section, i) for i, section in enumerate(file.outputs)]
+
+    def _storage_type(self) -> str:
+        """One for the whole pipeline so far."""
+        service = self._file.service
+        allowed = ("filesystem", "memory")
+        default = parse.choice(service.keys, "storage.type", allowed, "filesystem", service.where("storage.type"))
+        types = {
+            parse.choice(s.keys, "storage.type", allowed, default, s.where("storage.type")) for s in self._file.inputs
+        }
+        if len(types) > 1:
+            raise UsageError(
+                f"{self._file.path}: inputs with different storage.type in one pipeline are not supported yet"
+            )
+        return types.pop()
+
+    def _check_names(self) -> None:
+        aliases: set[str] = set()
+        for i, section in enumerate(self._file.outputs):
+            name = _output_name(section, i)
+            if name in aliases:
+                raise UsageError(f"{section.where('alias')}: two outputs are called {name!r}")
+            aliases.add(name)
+            match = section.keys.get("match", "*")
+            if not any(matcher(match).fullmatch(tag) for tag in self._tags):
+                raise UsageError(
+                    f"{section.where('match')}: match {match!r} of output {section.plugin} fits no input's tag; "
+                    f"there is {', '.join(self._tags)}"
+                )
+
+    def _input(self, section: Section, tag: str) -> Input:
+        module_name, class_name = INPUTS[section.plugin]
+        module = importlib.import_module(module_name)
+        keys = section.rest(*_INPUT_KEYS) | {"tag": tag}
+        if self._exit_on_eof and any(key.name == "exit_on_eof" for key in getattr(module, "KEYS", ())):
+            keys["exit_on_eof"] = "on"
+        redact_key = b"" if self._memory else self._paths.create().redact_key()
+        with _located(section):
+            made = getattr(module, class_name)(keys, redact_key=redact_key, keyed=not self._memory)
+        return cast(Input, made)
+
+    def _output(self, section: Section, index: int) -> Routed:
+        module_name, class_name = OUTPUTS[section.plugin]
+        name = _output_name(section, index)
+        with _located(section):
+            made = getattr(importlib.import_module(module_name), class_name)(section.rest(*_OUTPUT_KEYS), name=name)
+        return Routed(cast(Output, made), section.keys.get("match", "*"), name)
+
+    # --- running -----------------------------------------------------------------------------------------------------
+
+    def _journal_path(self) -> Path:
+        directory = self._file.service.keys.get("storage.path")
+        if directory:
+            path = Path(directory)
+        else:
+            place = hashlib.blake2b(str(self._file.path.absolute()).encode(), digest_size=4).hexdigest()
+            path = self._paths.create().root / "pipelines" / f"{self._file.path.stem}-{place}"
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as e:
+            raise UsageError(f"{self._file.service.where('storage.path')}: {path}: {e.strerror}") from e
+        return path / "journal.db"
+
+    async def run(self) -> None:
+        supervisor = Supervisor(grace=self._grace)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, supervisor.stop)
+        if self._memory and "storage.path" not in self._file.service.keys:
+            await self._run_in_memory(supervisor)
+        else:
+            await self._run_with_journal(supervisor)
+
+    async def _run_in_memory(self, supervisor: Supervisor) -> None:
+        queue = MemoryQueue(linger=self._flush)
+        await self._start(supervisor, queue, queue)
+
+    async def _run_with_journal(self, supervisor: Supervisor) -> None:
+        from kubewitness.journal import Journal
+        from kubewitness.pipeline.committer import Committer
+
+        with Journal(self._journal_path(), size_limit=self._limit) as journal:
+            if self._memory:
+                queue = MemoryQueue(linger=self._flush, positions=journal)
+                await self._start(supervisor, queue, queue)
+                return
+            for name in set(journal.stats().outputs) - {o.name for o in self._outputs}:
+                log.warning("output %s is no longer in %s; what it had not delivered is dropped", name, self._file.path)
+                journal.unregister(name)
+            committer = Committer(journal)
+            supervisor.add_drain(committer.close)
+            await self._start(supervisor, committer, JournalFeed(journal, committer, linger=self._flush))
+
+    async def _start(self, supervisor: Supervisor, sink: Sink, feed: Feed) -> None:
+        for source in self._inputs:
+            supervisor.add_input(source, sink)
+        for output in self._outputs:
+            supervisor.add_output(output, feed)
+        await supervisor.run(until_inputs_end=self._exit_on_eof)
+
+
+@contextlib.contextmanager
+def _located(section: Section) -> Iterator[None]:
+    """Puts file and line before what a plugin says about its keys."""
+    try:
+        yield
+    except UsageError as e:
+        named = next((key for key in section.keys if repr(key) in str(e)), "")
+        raise UsageError(f"{section.where(named)}: {e}") from e
+
+
+def _output_name(section: Section, index: int) -> str:
+    return section.keys.get("alias") or f"{section.plugin}.{index}"
