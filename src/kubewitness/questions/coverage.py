@@ -101,7 +101,7 @@ def near_names(facts: Facts, ref: Ref) -> list[str]:
     rows = facts.session.query(sql, params)
     here = sorted({str(n) for ns, n in rows if (ns or "") == ref.namespace and n})
     found = [n for n in here if n.startswith(ref.name) or ref.name.startswith(n)][:5]
-    found += [n for n in difflib.get_close_matches(ref.name, here, 5, 0.75) if n not in found]
+    found += [n for n in difflib.get_close_matches(ref.name, here, 5, 0.6) if n not in found]
     found += sorted(f"{n} in namespace {ns}" for ns, n in rows if n == ref.name and (ns or "") != ref.namespace)[:3]
     return found[:5]
 

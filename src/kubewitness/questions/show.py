@@ -92,8 +92,8 @@ def _tell_later(answer: ShowAnswer, later: list[Request]) -> None:
         answer.exact = False
         answer.unknown_since = format_us(spec[0].ts)
         answer.notes.append(
-            f"unknown from {format_us(spec[0].ts)}: {len(spec)} later write(s) without a body, first by {spec[0].person} "
-            f"({spec[0].action}, level {spec[0].level})"
+            f"unknown from {format_us(spec[0].ts)}: {len(spec)} later write(s) without a body, "
+            f"first by {spec[0].person} ({spec[0].action}, level {spec[0].level})"
         )
     if status and answer.found:
         answer.exact = False

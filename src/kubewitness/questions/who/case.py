@@ -50,6 +50,8 @@ class Deed(msgspec.Struct):
     nobody: bool = False
     #: what the root acted on, when it is not `ref` itself (a collection)
     root_ref: Ref | None = None
+    #: the sentence of its link, where that is another than `says`
+    link_says: str = ""
 
     @property
     def cause_until(self) -> int:
@@ -62,7 +64,7 @@ class Deed(msgspec.Struct):
             self.actor.user if self.actor else None,
             self.action,
             str(self.ref),
-            self.says + ".",
+            (self.link_says or self.says) + ".",
             self.certainty,
             self.evidence,
         )
@@ -70,7 +72,9 @@ class Deed(msgspec.Struct):
     def root(self) -> Root:
         target, when = str(self.root_ref or self.ref), format_us(self.when)
         if self.nobody:
-            return Root(None, "node" if self.ref.resource == "nodes" else "system", None, self.root_action, target, when)
+            return Root(
+                None, "node" if self.ref.resource == "nodes" else "system", None, self.root_action, target, when
+            )
         if self.actor is None:
             return Root(None, "unknown", None, self.root_action, target, when)
         return Root(self.actor.user, self.actor.kind, self.actor.acting_as, self.root_action, target, when)

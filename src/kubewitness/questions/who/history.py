@@ -9,6 +9,7 @@ import msgspec
 from kubewitness.questions.bodies import Path, at, changes, describe, is_object, patched_paths, replicas_of, template_of
 from kubewitness.questions.facts import Bodies, Facts, Request
 from kubewitness.questions.lives import Life
+from kubewitness.questions.who.case import controller_of
 
 #: how many writes before the one in question are looked at; older ones cannot be what is in force
 _DEPTH = 200
@@ -67,7 +68,9 @@ def _after(previous: SpecState | None, request: Request, bodies: Bodies) -> Spec
         return state
     if body is not None:
         state.body = body
-        state.template = template_of(body)
+        if is_object(bodies.response) or controller_of(request):
+            # What a person sends lacks the API server's defaults, and so equals no ReplicaSet's template.
+            state.template = template_of(body)
         state.replicas = replicas_of(body)
         state.paused = bool(at(body, "spec", "paused"))
         state.desired = _number(at(body, "metadata", "annotations", _DESIRED))

@@ -35,6 +35,9 @@ _ASKED_TOLERANCE = 2 * SECOND
 #: a collection's delete takes at most this long to reach each of its objects
 _COLLECTION_US = 5 * MINUTE
 
+#: an object that a collection's delete took is gone by then
+_GRACE_US = MINUTE
+
 #: Events about a pod that tell of its removal: reason -> (component that did it, sentence)
 _REMOVING_EVENTS = {
     "TaintManagerEviction": ("taint-eviction-controller", "the taint manager marked {pod} for deletion"),
@@ -124,14 +127,21 @@ def asked_at(case: Case, requests: list[Request]) -> int | None:
 
 
 def _choose(case: Case, life: Life, asking: list[Request], asked: int | None) -> tuple[Request | None, Certainty]:
-    if not asking:
-        return None, "unknown"
-    if asked is None:
-        return asking[0], _certainty(case, asking[0], life)
-    for r in asking:
-        if r.received - _ASKED_TOLERANCE <= asked + SECOND and asked <= r.ts + _ASKED_TOLERANCE:
-            return r, _certainty(case, r, life)
-    return None, "unknown"  # asked for at a time at which no recorded request fits
+    fitting = [
+        r
+        for r in asking
+        if asked is None or (r.received - _ASKED_TOLERANCE <= asked + SECOND and asked <= r.ts + _ASKED_TOLERANCE)
+    ]
+    if not fitting:
+        return None, "unknown"  # nobody asked, or at a time at which no recorded request fits
+    sure = [r for r in fitting if _certainty(case, r, life) == "proved"]
+    named = [r for r in fitting if r.verb != "deletecollection"]
+    if sure and sure[0] is fitting[0]:
+        return sure[0], "proved"
+    if named:  # a collection's delete that may not have meant this object is not preferred to one that names it
+        doubt = any(0 <= named[0].ts - r.ts <= _GRACE_US for r in fitting if r.verb == "deletecollection")
+        return named[0], "inferred" if doubt else _certainty(case, named[0], life)
+    return fitting[0], _certainty(case, fitting[0], life)
 
 
 def _certainty(case: Case, request: Request, life: Life) -> Certainty:

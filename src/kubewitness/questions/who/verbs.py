@@ -85,7 +85,7 @@ def _changed(case: Case, life: Life, until: int) -> Deed | None:
 
 
 def _only_scales(state: SpecState) -> bool:
-    return state.request.subresource == "scale" or state.touched == {"replicas"}
+    return state.request.subresource == "scale" or state.touched == frozenset({"replicas"})
 
 
 def last_verb(case: Case, life: Life) -> str:
@@ -99,7 +99,7 @@ def _told(state: SpecState, ref: Ref, states: list[SpecState]) -> Deed:
     touched = state.touched or frozenset()
     if state.request.verb != "create" and "template" in touched:
         return template_deed(state, ref, "proved", states)
-    if state.request.subresource == "scale" or touched == {"replicas"}:
+    if state.request.subresource == "scale" or touched == frozenset({"replicas"}):
         return scaling_deed(state, ref, "proved")
     request = state.request
     did = "created" if request.verb == "create" else "changed"

@@ -43,7 +43,7 @@ def explain(case: Case, deed: Deed) -> Step | None:
     cause = deed_of(
         write, says, ref=node_ref(case, node), certainty=certainty, root_action="drain", evidence=[place_id]
     )
-    cause.action = f"{write.verb} (cordon)"
+    cause.link_says = f"{write.person} cordoned node {node}{tool_of(write)}, the beginning of the drain"
     return Step("drain", cause, final=True)
 
 

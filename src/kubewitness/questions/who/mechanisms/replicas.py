@@ -90,28 +90,32 @@ def explain_replicaset(case: Case, deed: Deed) -> Step | None:
         if controller_of(s.request) != _DEPLOYMENT_CONTROLLER
     ]
     mine = spec_history(case.facts, life, deed.cause_until)
-    current = next((s for s in reversed(mine) if deed.request is None or s.request.id == deed.request.id), None)
-    if current is not None and current.template is not None and any(s.template is not None for s in states):
-        return _by_template(case, owner_ref, states, mine, current, certainty)
-    return replicas_bare.deployment(case, deed, owner_ref, states)
+    index = next((i for i, s in enumerate(mine) if deed.request is not None and s.request.id == deed.request.id), None)
+    if index is None:
+        return replicas_bare.deployment(case, deed, owner_ref, states, None)
+    resized = _resizes(mine, index)
+    if resized:
+        return _resized(case, owner_ref, states, mine[index], certainty)
+    if mine[index].template is not None and any(s.template is not None for s in states):
+        return _by_template(case, owner_ref, states, mine[index], certainty)
+    return replicas_bare.deployment(case, deed, owner_ref, states, resized)
 
 
-def _by_template(
-    case: Case, ref: Ref, states: list[SpecState], mine: list[SpecState], current: SpecState, certainty: Certainty
-) -> Step:
-    created = current.request.verb == "create"
+def _resizes(mine: list[SpecState], index: int) -> bool | None:
+    """Whether a ReplicaSet's write moved its desired replicas: only a scaling of the Deployment does."""
+    current = mine[index]
+    if current.request.verb == "create":
+        return False
+    before = mine[index - 1].desired if index > 0 else None
+    if current.desired is None or before is None:
+        return None
+    return current.desired != before
+
+
+def _by_template(case: Case, ref: Ref, states: list[SpecState], current: SpecState, certainty: Certainty) -> Step:
     is_current = _last_template(states) == current.template
-    index = mine.index(current)
-    before = mine[index - 1] if index > 0 else None
-    resized = (
-        not created
-        and current.desired is not None
-        and before is not None
-        and before.desired is not None
-        and current.desired != before.desired
-    )
     lowered = current.before is not None and current.replicas is not None and current.replicas < current.before
-    if resized or (is_current and lowered):
+    if is_current and lowered:
         return _resized(case, ref, states, current, certainty)
     turn = _turn(states, current.template, begins=is_current)
     if turn is None:

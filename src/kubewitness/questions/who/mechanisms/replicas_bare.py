@@ -58,12 +58,17 @@ def _scalings(case: Case, ref: Ref, until: int) -> list[tuple[EventFact, bool, s
     return sorted(found, key=lambda f: min(f[0].ts, until))
 
 
-def deployment(case: Case, deed: Deed, ref: Ref, states: list[SpecState]) -> Step:
-    """The Deployment's write behind a ReplicaSet's write, told by order and names."""
+def deployment(case: Case, deed: Deed, ref: Ref, states: list[SpecState], resized: bool | None) -> Step:
+    """The Deployment's write behind a ReplicaSet's write, told by order and names.
+
+    `resized` False: the ReplicaSet's own body shows that it was no scaling, so it was a rollout.
+    """
+    if resized is False:
+        states = [s for s in states if s.touched is None or "template" in s.touched]
     others = _others_touched(case, deed, ref)
     chosen = _likely(states, others, deed.when)
     if chosen is None:
-        mechanism = "rollout" if any(ts >= deed.when - _ROLLOUT_PAUSE_US for ts in others) else "scale-down"
+        mechanism = "rollout" if resized is False or _outgrown(case, deed, ref, others) else "scale-down"
         case.need(
             f"who changed {ref.said()}: an audit rule of level Metadata or higher for update and patch of deployments "
             "and deployments/scale would tell"
@@ -73,7 +78,7 @@ def deployment(case: Case, deed: Deed, ref: Ref, states: list[SpecState]) -> Ste
         case.need(
             f"what the write of {ref.said()} changed: level Request for deployments would show it and prove the cause"
         )
-    mechanism = "rollout" if _rolls(chosen, others, deed.when) else "scale-down"
+    mechanism = "rollout" if resized is False or _rolls(chosen, others, deed.when) else "scale-down"
     if chosen.request.verb == "create":
         mechanism = "controller"
     rivals = [
@@ -84,6 +89,12 @@ def deployment(case: Case, deed: Deed, ref: Ref, states: list[SpecState]) -> Ste
         and abs(s.request.ts - chosen.request.ts) <= _PROMPT_US
     ]
     return Step(mechanism, _told(chosen, ref, mechanism), candidates=[_told(s, ref, mechanism) for s in rivals])
+
+
+def _outgrown(case: Case, deed: Deed, ref: Ref, others: list[int]) -> bool:
+    """Whether another ReplicaSet grew after this one last did."""
+    own = [e.first for e, up, name, _ in _scalings(case, ref, deed.when) if up and name == deed.ref.name]
+    return bool(others) and others[-1] > max(own, default=0)
 
 
 def _likely(states: list[SpecState], others: list[int], until: int) -> SpecState | None:

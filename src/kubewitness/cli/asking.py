@@ -1,0 +1,56 @@
+"""What the asking commands share: the session, the object's words, the clusters."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+from collections.abc import Iterator, Sequence
+
+from kubewitness.cli.options import paths_of
+from kubewitness.errors import UsageError
+from kubewitness.questions.coverage import resources
+from kubewitness.questions.facts import Facts
+from kubewitness.questions.targets import Ref, parse_target
+from kubewitness.questions.times import parse_time
+from kubewitness.store import Session, Store
+
+
+@contextlib.contextmanager
+def session_of(args: argparse.Namespace) -> Iterator[Session]:
+    """A session on the state that the options name."""
+    store = Store(paths_of(args))
+    try:
+        with store.session() as session:
+            yield session
+    finally:
+        store.close()
+
+
+def cluster_of(session: Session, asked: str | None) -> str:
+    """The cluster asked for, else the only one recorded. Raises `UsageError` when there are several."""
+    if asked:
+        return asked
+    rows = session.query(
+        "SELECT DISTINCT cluster FROM audit UNION SELECT DISTINCT cluster FROM events "
+        "UNION SELECT DISTINCT cluster FROM objects"
+    )
+    names = sorted(str(name) for (name,) in rows if name)
+    if len(names) > 1 and "default" not in names:
+        raise UsageError(f"several clusters are recorded ({', '.join(names)}); choose one with --cluster")
+    return names[0] if len(names) == 1 else "default"
+
+
+def target_of(session: Session, args: argparse.Namespace, words: Sequence[str]) -> Ref:
+    """The object that the words and `-n`, `--cluster` name; kinds that were recorded are known."""
+    cluster = cluster_of(session, args.cluster)
+    try:
+        return parse_target(words, namespace=args.namespace, cluster=cluster)
+    except UsageError:
+        known = resources(Facts(session, cluster))
+        return parse_target(words, namespace=args.namespace, cluster=cluster, known=known)
+
+
+def time_of(args: argparse.Namespace, name: str) -> int | None:
+    """The time option `--<name>`, microseconds UTC."""
+    text = getattr(args, name)
+    return None if text is None else parse_time(text, option=f"--{name}")
