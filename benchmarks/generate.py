@@ -1,7 +1,7 @@
 """Audit lines for benchmarks, as many as wanted, made from the bundled recording.
 
 The recording (one *episode*: deployments, a rollout, a drain, ...) is cut into a template once and played again
-and again: every episode has its own namespaces, uids, auditIDs and times, so that names, cardinalities and causal
+and again: every episode has its own namespaces, uids, auditIDs and times, and takes turns on 300 nodes, so that names, cardinalities and causal
 structure stay those of a real cluster. Deterministic for a seed.
 
     python -m benchmarks.generate --records 1000000 [--hours 24] > audit.jsonl
@@ -25,8 +25,11 @@ DATA = Path(__file__).parent.parent / "src" / "kubewitness" / "demo" / "data" / 
 _SLOT = re.compile(
     rb"(?P<uuid>[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})"
     rb"|(?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)"
-    rb"|(?P<ns>\b(?:shop|payments)\b)"
+    rb"|(?P<ns>\b(?:shop|payments|staging)\b)"
+    rb"|(?P<node>\bworker-\d\b)"
 )
+#: every episode runs on three nodes of one of so many racks
+_RACKS = 100
 _READ = re.compile(rb'"verb":"(?:get|list|watch)"|"resource":"leases"')
 _START = int(datetime(2026, 11, 1, tzinfo=UTC).timestamp())
 
@@ -43,6 +46,7 @@ class Template:
         for line in lines:
             self._cut(line + b"\n", names)
         self.uuids = [i for (kind, _), i in names.items() if kind == "uuid"]
+        self.nodes = {i: value for (kind, value), i in names.items() if kind == "node"}
         self.namespaces = {i: value for (kind, value), i in names.items() if kind == "ns"}
         seconds = {i: _seconds(value) for (kind, value), i in names.items() if kind == "time"}
         first = min(seconds.values())
@@ -67,6 +71,8 @@ class Template:
             values[i] = b"-".join((h[:8], h[8:12], h[12:16], h[16:20], h[20:]))
         for i, name in self.namespaces.items():
             values[i] = name + b"-%d" % episode
+        for i, name in self.nodes.items():
+            values[i] = name + b"-%d" % (episode % _RACKS)
         for i, offset in self.times.items():
             values[i] = datetime.fromtimestamp(start + offset, UTC).strftime("%Y-%m-%dT%H:%M:%S").encode()
         out = io.BytesIO()
