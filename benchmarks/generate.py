@@ -1,8 +1,8 @@
 """Audit lines for benchmarks, as many as wanted, made from the bundled recording.
 
 The recording (one *episode*: deployments, a rollout, a drain, ...) is cut into a template once and played again
-and again: every episode has its own namespaces, uids, auditIDs and times, and takes turns on 300 nodes, so that names, cardinalities and causal
-structure stay those of a real cluster. Deterministic for a seed.
+and again: every episode has its own namespaces, uids, auditIDs and times, and takes turns on 300 nodes, so that names,
+cardinalities and causal structure stay those of a real cluster. Deterministic for a seed.
 
     python -m benchmarks.generate --records 1000000 [--hours 24] > audit.jsonl
 """
