@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from kubewitness.cli.options import paths_of
 from kubewitness.errors import UsageError
-from kubewitness.questions.coverage import resources
+from kubewitness.questions.coverage import cluster_of, resources
 from kubewitness.questions.facts import Facts
 from kubewitness.questions.targets import Ref, parse_target
 from kubewitness.questions.times import parse_time
@@ -24,20 +24,6 @@ def session_of(args: argparse.Namespace) -> Iterator[Session]:
             yield session
     finally:
         store.close()
-
-
-def cluster_of(session: Session, asked: str | None) -> str:
-    """The cluster asked for, else the only one recorded. Raises `UsageError` when there are several."""
-    if asked:
-        return asked
-    rows = session.query(
-        "SELECT DISTINCT cluster FROM audit UNION SELECT DISTINCT cluster FROM events "
-        "UNION SELECT DISTINCT cluster FROM objects"
-    )
-    names = sorted(str(name) for (name,) in rows if name)
-    if len(names) > 1 and "default" not in names:
-        raise UsageError(f"several clusters are recorded ({', '.join(names)}); choose one with --cluster")
-    return names[0] if len(names) == 1 else "default"
 
 
 def target_of(session: Session, args: argparse.Namespace, words: Sequence[str]) -> Ref:

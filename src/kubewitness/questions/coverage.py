@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 from itertools import pairwise
 
+from kubewitness.errors import UsageError
 from kubewitness.formats.times import format_us
-from kubewitness.questions.facts import Facts, Window
+from kubewitness.questions.facts import Facts, Session, Window
 from kubewitness.questions.lives import Life
 from kubewitness.questions.model import Gap
 from kubewitness.questions.targets import Ref
@@ -110,3 +111,17 @@ def resources(facts: Facts) -> list[tuple[str, str]]:
     """(group, resource) pairs that were recorded: what custom kinds there are."""
     sql = "SELECT DISTINCT coalesce(api_group, ''), resource FROM audit WHERE resource <> '' LIMIT 5000"
     return [(str(g), str(r)) for g, r in facts.session.query(sql)]
+
+
+def cluster_of(session: Session, asked: str | None) -> str:
+    """The cluster asked for, else the only one recorded. Raises `UsageError` when there are several."""
+    if asked:
+        return asked
+    rows = session.query(
+        "SELECT DISTINCT cluster FROM audit UNION SELECT DISTINCT cluster FROM events "
+        "UNION SELECT DISTINCT cluster FROM objects"
+    )
+    names = sorted(str(name) for (name,) in rows if name)
+    if len(names) > 1 and "default" not in names:
+        raise UsageError(f"several clusters are recorded ({', '.join(names)}); choose one with --cluster")
+    return names[0] if len(names) == 1 else "default"
