@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from kubewitness.config.state import StatePaths
@@ -16,8 +17,10 @@ from kubewitness.inputs.importer.readers import READERS, Reader, fingerprint
 from kubewitness.inputs.importer.targets import Target, open_target
 from kubewitness.record import Chunk
 
-#: raw bytes that are committed at once: few files in the store, little memory here
-BATCH_BYTES = 32 * 1024 * 1024
+#: raw bytes that are committed at once; chunks are handed on one at a time, so that memory does not grow with it
+BATCH_BYTES = 64 * 1024 * 1024
+
+_HEAD = 65_536
 
 #: --format -> (reader, or "" for what the file's beginning says; tables that are accepted, or none for all)
 FORMATS: dict[str, tuple[str, frozenset[str]]] = {
@@ -87,8 +90,6 @@ class Importer:
         self._batch_bytes = batch_bytes
         self._stopped = False
         self._ingest = Ingest(cluster, "import", paths.redact_key(), only=FORMATS[form][1])
-        self._batch: list[Chunk] = []
-        self._batch_size = 0
         self._read_bytes = 0  # as stored, of the files before the current one
         self.summary = Summary()
 
@@ -101,14 +102,9 @@ class Importer:
         begin = time.monotonic()
         self._progress.begin(sources)
         with open_target(self._paths, self._progress.say) as target:
-            for source in sources:
-                if self._stopped:
-                    break
-                self._progress.file(source)
-                self._file(source, target)
-                self._read_bytes += source.size
-                self._progress.advance(self._read_bytes, self._ingest.read)
-            self._commit(target)
+            stream = self._chunks(sources)
+            while (first := next(stream, None)) is not None:
+                self._store(itertools.chain((first,), stream), target)
             if not self._stopped:
                 target.finish()
         done, ingest = self.summary, self._ingest
@@ -118,37 +114,68 @@ class Importer:
         done.interrupted = self._stopped
         return done
 
-    def _file(self, source: Source, target: Target) -> None:
+    def _store(self, stream: Iterator[Chunk], target: Target) -> None:
+        """One batch. Rejects go after it, so that the counts tell records from rejects."""
+        rejects: list[Chunk] = []
+        result = target.put(self._batch(stream, rejects))
+        self.summary.stored += result.stored
+        self.summary.duplicates += result.duplicates
+        self.summary.rejected += result.rejected
+        if rejects:
+            target.put(rejects)
+
+    def _batch(self, stream: Iterator[Chunk], rejects: list[Chunk]) -> Iterator[Chunk]:
+        """The next chunks, one at a time as the store takes them, up to the size of a batch."""
+        size = 0
+        for chunk in stream:
+            size += len(chunk.data)
+            if chunk.table == "rejects":
+                rejects.append(chunk)
+            else:
+                yield chunk
+            if size >= self._batch_bytes:
+                return
+
+    def _chunks(self, sources: Sequence[Source]) -> Iterator[Chunk]:
+        """All chunks of all sources."""
+        for source in sources:
+            if self._stopped:
+                return
+            self._progress.file(source)
+            yield from self._file(source)
+            self._read_bytes += source.size
+            self._progress.advance(self._read_bytes, self._ingest.read)
+
+    def _file(self, source: Source) -> Iterator[Chunk]:
         self._ingest.fallback_us = source.changed_us
         reader: Reader | None = None
         head = b""
         failure = ""
-        blocks = read(source, self._counter(source))
         try:
-            for block in blocks:
+            for block in read(source, self._counter(source)):
                 if reader is None:
                     # enough to tell what it is: the first line, or 64 KiB of it
                     head += block
-                    if b"\n" not in head and len(head) < 65_536:
+                    if b"\n" not in head and len(head) < _HEAD:
                         continue
                     block, reader = head, self._reader(source, head)
-                self._take(reader.feed(block), target)
+                yield from reader.feed(block)
                 if self._stopped:
                     break
         except Malformed as e:
             failure = str(e)
         if reader is None:
             reader = self._reader(source, head)
-            self._take(reader.feed(head) if head else [], target)
-        self._take(reader.close(), target)
+            yield from reader.feed(head)
+        yield from reader.close()
         if failure:
-            self._ingest.add_reject(b"", failure, file=source.name, offset=self._ingest.bytes)
+            self._ingest.add_reject(b"", failure, file=source.name)
             self.summary.failed.append((source.name, failure))
-            self._take(self._ingest.take(), target)
+            yield from self._ingest.take()
 
     def _reader(self, source: Source, head: bytes) -> Reader:
         self._ingest.fingerprint = fingerprint(head)
-        name = FORMATS[self._form][0] or shape(head[:65_536])
+        name = FORMATS[self._form][0] or shape(head[:_HEAD])
         return READERS[name](self._ingest, source.name)
 
     def _counter(self, source: Source) -> Callable[[int], None]:
@@ -156,21 +183,3 @@ class Importer:
             self._progress.advance(self._read_bytes + stored_bytes, self._ingest.read)
 
         return taken
-
-    def _take(self, chunks: list[Chunk], target: Target) -> None:
-        self._batch += chunks
-        self._batch_size += sum(len(chunk.data) for chunk in chunks)
-        if self._batch_size >= self._batch_bytes:
-            self._commit(target)
-
-    def _commit(self, target: Target) -> None:
-        rejects = [chunk for chunk in self._batch if chunk.table == "rejects"]
-        records = [chunk for chunk in self._batch if chunk.table != "rejects"]
-        self._batch, self._batch_size = [], 0
-        if records:
-            result = target.put(records)
-            self.summary.stored += result.stored
-            self.summary.duplicates += result.duplicates
-            self.summary.rejected += result.rejected
-        if rejects:
-            target.put(rejects)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple, Protocol
 
@@ -32,7 +32,7 @@ class Stored(NamedTuple):
 
 
 class Target(Protocol):
-    def put(self, chunks: Sequence[Chunk]) -> Stored:
+    def put(self, chunks: Iterable[Chunk]) -> Stored:
         """Makes the chunks durable."""
         ...
 
@@ -62,7 +62,7 @@ class _Direct:
     def __init__(self, writer: StoreWriter) -> None:
         self._writer = writer
 
-    def put(self, chunks: Sequence[Chunk]) -> Stored:
+    def put(self, chunks: Iterable[Chunk]) -> Stored:
         result = self._writer.commit(chunks)
         return Stored(result.stored, result.duplicates, result.rejected)
 
@@ -77,7 +77,7 @@ class _ThroughJournal:
         self._say = say
         self._last = 0
 
-    def put(self, chunks: Sequence[Chunk]) -> Stored:
+    def put(self, chunks: Iterable[Chunk]) -> Stored:
         stored = duplicates = 0
         for part in _parts(chunks):
             taken = self._append(part)
@@ -124,7 +124,7 @@ class _ThroughJournal:
         return True
 
 
-def _parts(chunks: Sequence[Chunk]) -> Iterator[list[Chunk]]:
+def _parts(chunks: Iterable[Chunk]) -> Iterator[list[Chunk]]:
     part: list[Chunk] = []
     size = 0
     for chunk in chunks:
