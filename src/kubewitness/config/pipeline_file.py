@@ -137,7 +137,8 @@ class _Reader:
             if "name" not in entries:
                 raise UsageError(f"{self._at(item)}: this {kind} has no `name`")
             name_node, line = entries.pop("name")
-            plugin = self._text(name_node, "name").lower()
+            # `name: null` means the plugin of that name, though YAML reads no value there.
+            plugin = "null" if name_node.tag.endswith(":null") else self._text(name_node, "name").lower()
             if plugin not in known:
                 raise UsageError(f"{self._path}:{line}: unknown {kind} {plugin!r}{nearest(plugin, known)}")
             sections.append(self._section(plugin, item, entries))
