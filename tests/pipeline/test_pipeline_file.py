@@ -47,7 +47,7 @@ def test_a_file_is_read_with_its_lines(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 SHORT = "pipeline:\n  inputs:\n    - name: kubernetes_audit\n"
-OUT = "  outputs:\n    - name: 'null'\n"
+OUT = "  outputs:\n    - name: null\n"
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ OUT = "  outputs:\n    - name: 'null'\n"
         (SHORT + "  outputs:\n    - name: zzz", "unknown output 'zzz'; there is file, null, stdout"),
         (
             SHORT.replace("_audit", "_adit") + OUT,
-            r"pipeline.yaml:3: unknown input .* did you mean 'kubernetes_audit'\?",
+            r"yaml:3: unknown input .* did you mean 'kubernetes_audit'\?",
         ),
         (SHORT + OUT + "  filters:\n    - name: grep", "pipeline.yaml:6: filters are not supported yet"),
         (SHORT + OUT + "parsers: []", "pipeline.yaml:6: parsers are not supported yet"),
@@ -73,7 +73,7 @@ OUT = "  outputs:\n    - name: 'null'\n"
         (SHORT + OUT + "service:\n  flush: 1\n  flush: 2", "pipeline.yaml:8: key 'flush' is given twice"),
         (
             SHORT + OUT + "service:\n  storage.path: ${NO_SUCH_THING}",
-            r"pipeline.yaml:7: variable \${NO_SUCH_THING} is not",
+            r"yaml:7: variable \${NO_SUCH_THING} is not",
         ),
         (SHORT + OUT + "service:\n  flush: {a: 1}", "pipeline.yaml:7: key 'flush' takes a value"),
         (SHORT + "      processors: {}\n" + OUT, "pipeline.yaml:4: processors are not supported yet"),
