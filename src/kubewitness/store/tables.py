@@ -212,6 +212,10 @@ class DeltaStoreTable:
             )
         return self._sync()
 
+    def sync_last_commit(self) -> None:
+        """Makes durable what a compaction or a deletion has written."""
+        self._sync()
+
     def cursor(self, app_id: str) -> int:
         """The last committed version of a transaction id; 0 when there was none."""
         if self._dt is None:
@@ -258,6 +262,14 @@ class DeltaStoreTable:
             if not path.exists() or path.stat().st_size != add["size"]:
                 return f"{path.name} is cut"
         return ""
+
+    def clean_log(self) -> int:
+        """Deletes log entries older than the log's retention that a checkpoint covers. Returns bytes freed."""
+        log = self.directory / "_delta_log"
+        before = sum(p.stat().st_size for p in log.iterdir())
+        with self._guarded("clean the log of"):
+            self.dt.cleanup_metadata()
+        return max(0, before - sum(p.stat().st_size for p in log.iterdir()))
 
     # --- looking -----------------------------------------------------------------------------------------------------
 

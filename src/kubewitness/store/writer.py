@@ -22,6 +22,7 @@ from kubewitness.store.lock import StoreLock
 from kubewitness.store.reuse import SeenIds
 from kubewitness.store.segments import SegmentWriter
 from kubewitness.store.tables import DeltaStoreTable
+from kubewitness.store.upkeep import GRACE_SECONDS, CompactResult, PruneResult, Upkeep
 
 #: Bytes of records in one commit of `commit` and `drain` (decompressed).
 COMMIT_BYTES = 24 * 1024**2
@@ -211,6 +212,26 @@ class StoreWriter:
             result.stored = rows.num_rows
             result.commits += 1
         return result
+
+    # --- upkeep ------------------------------------------------------------------------------------------------------
+
+    @property
+    def _upkeep(self) -> Upkeep:
+        return Upkeep(self.directory, self.tables, self._con)
+
+    def compact(self, names: Iterable[str] | None = None, *, all_days: bool = False) -> CompactResult:
+        """Merges small files, sorts closed days. See `store.upkeep`."""
+        return self._upkeep.compact(names, all_days=all_days)
+
+    def prune(
+        self, *, max_age: float | None = None, max_bytes: int | None = None, grace: float = GRACE_SECONDS
+    ) -> PruneResult:
+        """Drops whole days by age (seconds) and size (bytes), and gives space back."""
+        return self._upkeep.prune(max_age=max_age, max_bytes=max_bytes, grace=grace)
+
+    def vacuum(self, *, grace: float = GRACE_SECONDS) -> int:
+        """Deletes what has not been live for `grace` seconds; returns bytes freed."""
+        return self._upkeep.vacuum(grace=grace)
 
     def _append(self, name: str, rows: ArrowTable, cursor: Mapping[str, int]) -> None:
         table = self.tables[name]

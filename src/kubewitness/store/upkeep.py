@@ -1,0 +1,317 @@
+"""Few files and bounded space: compaction, retention, and giving space back.
+
+Compaction of the open days merges in tiers (small files into one of up to 2 MB, those into one of up to 16 MB, then
+128 MB), so that each row is rewritten a few times at most however often it is called. A day that is over and quiet
+is sorted once by `object_key`, with bloom filters; which files that made is kept in `upkeep.json`.
+
+Files that no version needs any more are first noted in `upkeep.json` and deleted when they have been noted for the
+grace period: readers that still stand on an older version finish, or find their file gone and start afresh. Only the
+holder of the store's lock comes here, so a file that is not live is never one that is just being written.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from deltalake import PostCommitHookProperties
+from deltalake.exceptions import DeltaError
+
+from kubewitness.errors import StateError
+from kubewitness.store.segments import segment_path, segments, total_bytes
+from kubewitness.store.tables import DeltaStoreTable, LiveFile, compact_properties
+
+#: Files smaller than a tier are merged into files of up to its size (bytes) once there are so many of them.
+TIERS = (2 * 1024**2, 16 * 1024**2, 128 * 1024**2)
+MERGE_AT = 10
+#: Size of the sorted files of a closed day (bytes).
+SORTED_BYTES = 256 * 1024**2
+#: A day counts as over this long (seconds) after its end, and as quiet this long after its last new file.
+_AFTER_DAY = 3600
+_QUIET = 600
+#: A sorted day is sorted again when so much of it (part of its bytes) came later.
+_RESORT = 0.2
+
+GRACE_SECONDS = 600.0
+
+_SPILL_BYTES = 64 * 1024**2
+
+
+@dataclass
+class CompactResult:
+    """Files merged into `added`; `sorted_days` partitions sorted."""
+
+    removed: int = 0
+    added: int = 0
+    sorted_days: int = 0
+
+
+@dataclass
+class PruneResult:
+    """Days dropped (counted per table), records and bytes given up; `freed` bytes already given back to the disk."""
+
+    days: int = 0
+    records: int = 0
+    bytes: int = 0
+    freed: int = 0
+
+
+class Upkeep:
+    """Works on the tables of a store whose lock is held."""
+
+    def __init__(self, directory: Path, tables: dict[str, DeltaStoreTable], con: duckdb.DuckDBPyConnection) -> None:
+        self._directory = directory
+        self._tables = tables
+        self._con = con
+        self._path = directory / "upkeep.json"
+
+    # --- compaction --------------------------------------------------------------------------------------------------
+
+    def compact(
+        self, names: Iterable[str] | None = None, *, now: float | None = None, all_days: bool = False
+    ) -> CompactResult:
+        """Merges what is worth merging. `all_days`: sorts the open day too, now."""
+        result = CompactResult()
+        moment = time.time() if now is None else now
+        state = self._load()
+        for name in names or self._tables:
+            table = self._tables[name]
+            if table.refresh():
+                for partition, files in _partitions(table.files()).items():
+                    self._compact_partition(table, partition, files, state, moment, all_days, result)
+        self._save(state)
+        return result
+
+    def _compact_partition(
+        self,
+        table: DeltaStoreTable,
+        partition: tuple[int, str],
+        files: list[LiveFile],
+        state: dict[str, Any],
+        moment: float,
+        all_days: bool,
+        result: CompactResult,
+    ) -> None:
+        day, cluster = partition
+        ident = f"{table.name}/{_date(day)}/{cluster}"
+        done = set(state["sorted"].get(ident, ()))
+        late = [f for f in files if Path(f.path).name not in done]
+        over = moment > (day + 1) * 86_400 + _AFTER_DAY
+        quiet = all(f.modified_ms / 1000 < moment - _QUIET for f in late)
+        worth = not done or sum(f.size for f in late) > _RESORT * sum(f.size for f in files) or len(late) >= MERGE_AT
+        if late and worth and (all_days or (over and quiet)):
+            self._optimize(table, partition, files, None, result)
+            now_live = _partitions(table.files()).get(partition, [])
+            state["sorted"][ident] = [Path(f.path).name for f in now_live]
+            result.sorted_days += 1
+            return
+        for tier in TIERS:
+            small = [f for f in late if f.size < tier]
+            if len(small) >= MERGE_AT:
+                self._optimize(table, partition, small, tier, result)
+                return
+
+    def _optimize(
+        self,
+        table: DeltaStoreTable,
+        partition: tuple[int, str],
+        files: list[LiveFile],
+        tier: int | None,
+        result: CompactResult,
+    ) -> None:
+        """Merges files below `tier`, or sorts the whole partition (`tier` None). Memory is bounded: it spills."""
+        filters = [("day", "=", _date(partition[0])), ("cluster", "=", partition[1])]
+        properties = compact_properties(table.name, sum(f.rows for f in files))
+        hooks = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
+        try:
+            if tier is None:
+                metrics = table.dt.optimize.z_order(
+                    ["object_key"],
+                    partition_filters=filters,
+                    target_size=SORTED_BYTES,
+                    max_concurrent_tasks=1,
+                    max_spill_size=_SPILL_BYTES,
+                    writer_properties=properties,
+                    post_commithook_properties=hooks,
+                )
+            else:
+                metrics = table.dt.optimize.compact(
+                    partition_filters=filters,
+                    target_size=tier,
+                    max_concurrent_tasks=1,
+                    writer_properties=properties,
+                    post_commithook_properties=hooks,
+                )
+        except DeltaError as e:
+            raise StateError(f"cannot compact table {table.name}: {' '.join(str(e).split())[:300]}") from e
+        table.sync_last_commit()
+        result.removed += int(metrics["numFilesRemoved"])
+        result.added += int(metrics["numFilesAdded"])
+
+    # --- retention ---------------------------------------------------------------------------------------------------
+
+    def prune(
+        self,
+        *,
+        max_age: float | None = None,
+        max_bytes: int | None = None,
+        now: float | None = None,
+        grace: float = GRACE_SECONDS,
+    ) -> PruneResult:
+        """Drops whole days: those older than `max_age` seconds, then the oldest until all fits into `max_bytes`.
+
+        The newest day stays, whatever its size. Space comes back when `grace` seconds have passed (see `vacuum`).
+        """
+        result = PruneResult()
+        moment = time.time() if now is None else now
+        for table in self._tables.values():
+            table.refresh()
+        if max_age is not None:
+            oldest = int((moment - max_age) // 86_400)
+            self._drop({d for d in self._days() if d < oldest}, result)
+        if max_bytes is not None:
+            self._drop(self._days_over(max_bytes), result)
+        result.freed = self.vacuum(grace=grace)
+        return result
+
+    def _days(self) -> list[int]:
+        return sorted({f.day for t in self._tables.values() for f in t.files()})
+
+    def _days_over(self, max_bytes: int) -> set[int]:
+        """The oldest days whose going makes the rest fit. A segment counts until no kept day points into it."""
+        days = self._days()
+        sizes = {number: path.stat().st_size for number, path in segments(self._directory / "raw")}
+        needed = {
+            d: self._segments_of([f for t in self._tables.values() for f in t.files() if f.day == d]) for d in days
+        }
+        dropped: set[int] = set()
+        while len(days) - len(dropped) > 1:
+            kept = [d for d in days if d not in dropped]
+            live = set().union(*(needed[d] for d in kept))
+            size = sum(f.size for t in self._tables.values() for f in t.files() if f.day not in dropped)
+            size += sum(bytes_ for number, bytes_ in sizes.items() if number in live)
+            if size <= max_bytes:
+                break
+            dropped.add(kept[0])
+        return dropped
+
+    def _drop(self, days: set[int], result: PruneResult) -> None:
+        for table in self._tables.values():
+            for day in sorted({f.day for f in table.files()} & days):
+                gone = [f for f in table.files() if f.day == day]
+                try:
+                    table.dt.delete(
+                        f"day = DATE '{_date(day)}'",
+                        post_commithook_properties=PostCommitHookProperties(
+                            create_checkpoint=True, cleanup_expired_logs=False
+                        ),
+                    )
+                except DeltaError as e:
+                    raise StateError(f"cannot drop {_date(day)} of table {table.name}: {e}") from e
+                table.sync_last_commit()
+                result.days += 1
+                result.records += sum(f.rows for f in gone)
+                result.bytes += sum(f.size for f in gone)
+
+    # --- giving space back -------------------------------------------------------------------------------------------
+
+    def vacuum(self, *, grace: float = GRACE_SECONDS, keep_segment: int | None = None, now: float | None = None) -> int:
+        """Deletes files that have not been live for `grace` seconds, and old log entries. Returns bytes freed."""
+        moment = time.time() if now is None else now
+        state = self._load()
+        noted: dict[str, float] = state["dead"]
+        dead = {str(p.relative_to(self._directory)) for p in self._dead_files()}
+        dead |= {str(p.relative_to(self._directory)) for p in self._dead_segments(keep_segment)}
+        freed = 0
+        for name in dead:
+            noted.setdefault(name, moment)
+        for name, since in list(noted.items()):
+            path = self._directory / name
+            if name not in dead:
+                del noted[name]
+            elif since <= moment - grace:
+                freed += path.stat().st_size
+                path.unlink()
+                del noted[name]
+                _remove_empty(path.parent, self._directory)
+        self._save(state)
+        for table in self._tables.values():
+            if table.exists:
+                freed += table.clean_log()
+        return freed
+
+    def _dead_files(self) -> list[Path]:
+        found = []
+        for name, table in self._tables.items():
+            if table.refresh():
+                live = {f.path for f in table.files()}
+                found += [p for p in (self._directory / name).glob("day=*/*/*.parquet") if str(p) not in live]
+        return found
+
+    def _dead_segments(self, keep: int | None) -> list[Path]:
+        """Segments that no live row points into; the newest is always kept (it is being written)."""
+        have = [number for number, _ in segments(self._directory / "raw")]
+        files = [f for t in self._tables.values() for f in t.files()]
+        candidates = set(have[:-1]) - {keep}
+        return [segment_path(self._directory / "raw", n) for n in sorted(candidates - self._segments_of(files))]
+
+    def _segments_of(self, files: list[LiveFile]) -> set[int]:
+        """The segments that rows of these files point into."""
+        found: set[int] = set()
+        wide = []
+        for f in files:
+            if f.min_seg is not None and f.min_seg == f.max_seg:
+                found.add(f.min_seg)  # the statistics say it all
+            else:
+                wide.append(f.path)
+        if wide:
+            rows = self._con.execute("SELECT DISTINCT raw_seg FROM read_parquet($f)", {"f": wide}).fetchall()
+            found |= {n for (n,) in rows if n is not None}
+        return found
+
+    def size(self) -> int:
+        """Bytes of the live files of all tables and of the raw segments."""
+        return sum(f.size for t in self._tables.values() for f in t.files()) + total_bytes(self._directory / "raw")
+
+    # --- its own notes -----------------------------------------------------------------------------------------------
+
+    def _load(self) -> dict[str, Any]:
+        try:
+            state = json.loads(self._path.read_bytes())
+        except (FileNotFoundError, ValueError):
+            state = {}  # only saves work: days are sorted again, grace periods begin again
+        return {"sorted": dict(state.get("sorted", {})), "dead": dict(state.get("dead", {}))}
+
+    def _save(self, state: dict[str, Any]) -> None:
+        live = {f"{n}/{_date(f.day)}/{f.cluster}" for n, t in self._tables.items() for f in t.files()}
+        state["sorted"] = {k: v for k, v in state["sorted"].items() if k in live}
+        temporary = self._path.with_suffix(".tmp")
+        temporary.write_text(json.dumps(state))
+        temporary.replace(self._path)
+
+
+def _partitions(files: Iterable[LiveFile]) -> dict[tuple[int, str], list[LiveFile]]:
+    found: dict[tuple[int, str], list[LiveFile]] = {}
+    for f in files:
+        found.setdefault((f.day, f.cluster), []).append(f)
+    return found
+
+
+def _date(day: int) -> str:
+    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=day)).strftime("%Y-%m-%d")
+
+
+def _remove_empty(directory: Path, root: Path) -> None:
+    """Directories of partitions that are gone."""
+    while directory != root and directory.name.startswith(("day=", "cluster=")):
+        try:
+            directory.rmdir()
+        except OSError:
+            return
+        directory = directory.parent
