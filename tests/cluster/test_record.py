@@ -1,0 +1,152 @@
+"""`kubewitness record` on a real cluster: a drain is explained at once, and kill -9 loses and doubles nothing."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.demo_manifests import deployment, namespace, roles
+from tests.cluster.harness import Binaries, ControlPlane, Options, RawWatch, Webhook, until
+from tests.cluster.harness.ports import free_port
+from tests.cluster.load import Load
+from tests.cluster.recorder import Recorder, recorder_flags
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+
+
+@contextmanager
+def recorded_cluster(
+    binaries: Binaries, folder: Path, *, file: bool, webhook: bool, options: Options | None = None
+) -> Iterator[tuple[ControlPlane, Recorder]]:
+    """A cluster whose recorder was there first, as one that must not miss anything should be."""
+    address = f"127.0.0.1:{free_port()}"
+    options = options or Options(webhook=Webhook(f"http://{address}/audit") if webhook else None)
+    cluster = ControlPlane(options, binaries)
+    flags = recorder_flags(
+        cluster.pki.users["admin"].kubeconfig,
+        audit_file=cluster.audit_log if file else None,
+        listen=address if webhook else "",
+    )
+    recorder = Recorder(folder / "state", *flags)
+    try:
+        recorder.start()
+        cluster.start()
+        yield cluster, recorder
+    finally:
+        recorder.stop()
+        cluster.stop()
+
+
+def test_a_drain_is_named_within_five_seconds_with_evidence_that_search_finds(
+    binaries: Binaries, tmp_path: Path
+) -> None:
+    with recorded_cluster(binaries, tmp_path, file=False, webhook=True) as (cluster, recorder):
+        cluster.apply(namespace("shop"), namespace("staging"), namespace("payments"), *roles())
+        cluster.wait_namespace("shop")
+        cluster.apply(deployment("shop", "web", 4))
+        pods = cluster.wait_pods("shop", "app=web", 4)
+        node, pod = pods[0]["spec"]["nodeName"], pods[0]["metadata"]["name"]
+
+        cluster.kubectl("alice", "drain", node, "--ignore-daemonsets", "--delete-emptydir-data")
+        drained = time.monotonic()
+        question = ("who", "evicted", f"pod/{pod}", "-n", "shop")
+
+        def alice_named() -> dict[str, object] | None:
+            found: dict[str, object] = recorder.answer(*question)
+            root = found.get("root")
+            return found if isinstance(root, dict) and root.get("user") == "alice" else None
+
+        answer = until("the answer that names alice", alice_named, 20)
+        took = time.monotonic() - drained
+        print(f"answered {took:.1f} s after the drain")
+        assert took < 5
+        assert answer["found"]
+        assert answer["mechanism"] == "drain"
+        assert answer["certainty"] == "proved"
+        root, chain = answer["root"], answer["chain"]
+        assert isinstance(root, dict)
+        assert isinstance(chain, list)
+        assert (root["kind"], root["object"]) == ("human", f"Node/{node}")
+        evidence = [id_ for link in chain for id_ in link["evidence"]]
+        assert len(evidence) >= 2
+        for id_ in evidence:
+            (row,) = recorder.answer("search", f"id={id_}")
+            assert row["id"] == id_
+
+
+def test_sql_answers_while_the_recorder_writes(binaries: Binaries, tmp_path: Path) -> None:
+    with recorded_cluster(binaries, tmp_path, file=True, webhook=False) as (cluster, recorder):
+        cluster.apply(namespace("load"))
+        cluster.wait_namespace("load")
+        load = Load(cluster.api("admin"), 400).start()
+        counts = []
+        while load.running:
+            rows = recorder.rows("select source, count(*) as n from activity group by 1")
+            counts.append({row["source"]: row["n"] for row in rows})
+        load.join()
+        assert counts[-1]["audit"] > counts[0].get("audit", 0)
+        assert counts[-1]["event"] > 0
+        # What was answered is visible within a second (and the start of the command that asks).
+        cluster.api("admin").request("GET", "/api/v1/namespaces/load/pods/visible-at-once")
+        time.sleep(1)
+        assert recorder.count("select count(*) from audit where name = 'visible-at-once'") > 0
+
+
+@pytest.mark.crash
+@pytest.mark.parametrize("way", ["file", "webhook", "both"])
+def test_kill_9_at_random_moments_under_load_loses_nothing_and_stores_nothing_twice(
+    binaries: Binaries, tmp_path: Path, way: str
+) -> None:
+    seed = int(os.environ.get("KUBEWITNESS_SEED") or random.randrange(10**6))
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    file, webhook = way in ("file", "both"), way in ("webhook", "both")
+    with recorded_cluster(binaries, tmp_path, file=file, webhook=webhook) as (cluster, recorder):
+        cluster.apply(namespace("load"))
+        cluster.wait_namespace("load")
+        watch = RawWatch(cluster.api(), "/api/v1/events").start()
+        load = Load(cluster.api("admin"), 2000).start()
+        kills = 0
+        while load.running or kills < 3:
+            time.sleep(chance.uniform(0.1, 2.5))
+            recorder.kill()
+            kills += 1
+            time.sleep(chance.choice((0.0, 0.0, 0.5)))
+            recorder.start()
+        load.join()
+        last = until("the last Event in the watch", lambda: _quiet(watch), 30)
+        watch.stop()
+        # Ends the audit trail, and sends what the webhook still holds.
+        cluster.apiserver.stop(60)
+        said = Counter((record["auditID"], record["stage"]) for record in cluster.audit_records())
+        print(f"{kills} kills, {sum(said.values())} audit records, {last} watch messages")
+        until(
+            "all audit records in the store",
+            lambda: recorder.count("select count(*) from audit") >= len(said),
+            120,
+            every=1,
+        )
+        recorder.stop()
+        stored = Counter({(row["audit_id"], row["stage"]): row["n"] for row in recorder.rows(_AUDIT_KEYS)})
+        assert stored == said
+        versions = Counter({(row["uid"], row["resource_version"]): row["n"] for row in recorder.rows(_EVENT_KEYS)})
+        assert not watch.versions() - set(versions), "Event versions that the independent watch saw are missing"
+        assert set(versions.values()) == {1}
+
+
+_AUDIT_KEYS = "select audit_id, stage, count(*) as n from audit group by 1, 2"
+_EVENT_KEYS = "select uid, resource_version, count(*) as n from events where change <> 'EXPIRED' group by 1, 2"
+
+
+def _quiet(watch: RawWatch) -> int:
+    """The number of messages once none has come for two seconds."""
+    before = len(watch.lines)
+    time.sleep(2)
+    return before if len(watch.lines) == before else 0
