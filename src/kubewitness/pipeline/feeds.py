@@ -208,6 +208,8 @@ class MemoryQueue:
         cursor = self._cursors[output]
         event = self._waiters.event(output)
         while True:
+            # A busy output lets them gather too: a few large deliveries cost less than many small ones.
+            await self._waiters.linger(output, self._linger, lambda: self._bytes >= self._limit // 2)
             event.clear()
             # Seqs are without gaps, so the place of the next one follows from the first held.
             skip = max(0, cursor.taken + 1 - self._held[0].seq) if self._held else 0
@@ -218,7 +220,6 @@ class MemoryQueue:
             if self._waiters.finishing:
                 return []
             await event.wait()
-            await self._waiters.linger(output, self._linger, lambda: self._bytes >= self._limit // 2)
 
     async def done(self, output: str, seq: int) -> None:
         self._cursors[output].done = max(self._cursors[output].done, seq)
