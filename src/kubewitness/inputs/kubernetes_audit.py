@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kubewitness.contracts import Sink
@@ -57,7 +58,7 @@ class KubernetesAudit:
             self.file = AuditFile(
                 path,
                 ingest,
-                f"kubernetes_audit/{self.cluster}/file:{path}",
+                f"kubernetes_audit/{self.cluster}/file:{Path(path).expanduser().absolute()}",
                 poll=opts.seconds("refresh_interval"),
                 rotate_wait=opts.seconds("rotate_wait"),
                 exit_on_eof=opts.flag("exit_on_eof"),
@@ -71,6 +72,15 @@ class KubernetesAudit:
             raise UsageError(f"kubernetes_audit: path is {opts.text('path')!r}; it begins with /")
         if opts.number("port") > 65535:
             raise UsageError(f"kubernetes_audit: port is {opts.number('port')}; it ends at 65535")
+
+    def describe(self) -> str:
+        """One line for people: what it records from."""
+        opts = self._options
+        scheme = "https" if opts.flag("tls") or opts.text("tls.crt_file") else "http"
+        host = f"[{opts.text('listen')}]" if ":" in opts.text("listen") else opts.text("listen")
+        webhook = f"webhook {scheme}://{host}:{opts.number('port')}{opts.text('path')}" if self._wants_webhook else ""
+        file = f"file {opts.text('audit_file')}" if self.file is not None else ""
+        return " and ".join(filter(None, (file, webhook)))
 
     def health(self) -> Mapping[str, object]:
         parts: dict[str, object] = {}

@@ -1,0 +1,195 @@
+"""An API server for faults: lists and watches Events as a real one does, and misbehaves on request.
+
+Shapes follow captures of a real server: list items without kind and apiVersion, watch lines with both, an in-stream
+ERROR Status of code 410 for an old version, silence for a future one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+
+Fault = Callable[[web.Request], Awaitable[web.StreamResponse | None]]
+
+
+class FakeApiServer:
+    """`put` and `expire` change what there is; `faults` are tried on each request before it is served."""
+
+    def __init__(self) -> None:
+        self.uid = "cluster-1"
+        self.version = 100
+        #: versions below are compacted away
+        self.compacted = 0
+        self.objects: dict[str, dict[str, Any]] = {}
+        self.history: list[tuple[int, str, dict[str, Any]]] = []
+        self.faults: list[Fault] = []
+        self.token: str | None = None
+        #: (path, query) of each request
+        self.requests: list[tuple[str, dict[str, str]]] = []
+        #: bytes a watch writes at once; 0: a line at a time
+        self.cut = 0
+        #: silently gone: watches stay open and say nothing
+        self.frozen = False
+        self._changed = asyncio.Event()
+        self._runner: web.AppRunner | None = None
+        self._port = 0
+        self._streams: set[web.StreamResponse] = set()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
+
+    async def start(self) -> None:
+        app = web.Application()
+        app.router.add_get("/api/v1/namespaces/kube-system", self._namespace)
+        app.router.add_get("/api/v1/events", self._events)
+        self._runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", self._port)
+        await site.start()
+        self._port = self._runner.addresses[0][1]
+
+    async def stop(self) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def __aenter__(self) -> FakeApiServer:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.stop()
+
+    # --- contents ----------------------------------------------------------------------------------------------------
+
+    def put(self, name: str, **fields: Any) -> tuple[str, str]:
+        """Creates or updates one Event; gives its (uid, resourceVersion)."""
+        self.version += 1
+        kind = "MODIFIED" if name in self.objects else "ADDED"
+        count = self.objects.get(name, {}).get("count", 0) + 1
+        event: dict[str, Any] = {
+            "metadata": {
+                "name": name,
+                "namespace": "shop",
+                "uid": f"uid-{name}",
+                "resourceVersion": str(self.version),
+                "creationTimestamp": "2026-11-22T10:00:00Z",
+            },
+            "involvedObject": {"kind": "Pod", "namespace": "shop", "name": "web-1", "uid": "pod-1"},
+            "reason": "Killing",
+            "message": "Stopping container web",
+            "source": {"component": "kubelet", "host": "n1"},
+            "firstTimestamp": "2026-11-22T10:00:00Z",
+            "lastTimestamp": "2026-11-22T10:00:00Z",
+            "count": count,
+            "type": "Normal",
+            **fields,
+        }
+        self.objects[name] = event
+        self._record(kind, event)
+        return event["metadata"]["uid"], str(self.version)
+
+    def expire(self, name: str) -> tuple[str, str]:
+        """The Event's time to live has passed."""
+        self.version += 1
+        event = self.objects.pop(name)
+        event = {**event, "metadata": {**event["metadata"], "resourceVersion": str(self.version)}}
+        self._record("DELETED", event)
+        return event["metadata"]["uid"], str(self.version)
+
+    def _record(self, kind: str, event: dict[str, Any]) -> None:
+        self.history.append((self.version, kind, event))
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    # --- requests ----------------------------------------------------------------------------------------------------
+
+    async def _before(self, request: web.Request) -> web.StreamResponse | None:
+        self.requests.append((request.path, dict(request.query)))
+        for fault in list(self.faults):
+            answer = await fault(request)
+            if answer is not None:
+                return answer
+        if self.token is not None and request.headers.get("Authorization") != f"Bearer {self.token}":
+            return status(401, "Unauthorized")
+        return None
+
+    async def _namespace(self, request: web.Request) -> web.StreamResponse:
+        return await self._before(request) or web.json_response({"metadata": {"uid": self.uid}})
+
+    async def _events(self, request: web.Request) -> web.StreamResponse:
+        refused = await self._before(request)
+        if refused is not None:
+            return refused
+        return await (self._watch(request) if request.query.get("watch") else self._list(request))
+
+    async def _list(self, request: web.Request) -> web.StreamResponse:
+        limit = int(request.query.get("limit", "0")) or len(self.objects) + 1
+        start, version = 0, self.version
+        if token := request.query.get("continue"):
+            start, version = map(int, token.split("@"))
+            if version < self.compacted:
+                return status(410, "Expired")
+        names = sorted(self.objects)
+        page = [self.objects[name] for name in names[start : start + limit]]
+        metadata = {"resourceVersion": str(version)}
+        if start + limit < len(names):
+            metadata["continue"] = f"{start + limit}@{version}"
+        return web.json_response({"kind": "EventList", "apiVersion": "v1", "metadata": metadata, "items": page})
+
+    async def _watch(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        await response.prepare(request)
+        self._streams.add(response)
+        try:
+            async with asyncio.timeout(float(request.query.get("timeoutSeconds", "60"))):
+                await self._stream(response, int(request.query["resourceVersion"]))
+        except (TimeoutError, ConnectionError):
+            pass
+        finally:
+            self._streams.discard(response)
+        return response
+
+    async def _stream(self, response: web.StreamResponse, after: int) -> None:
+        if after < self.compacted:
+            body = {"kind": "Status", "status": "Failure", "message": "too old", "reason": "Expired", "code": 410}
+            await response.write(json.dumps({"type": "ERROR", "object": body}).encode() + b"\n")
+            return
+        while True:
+            changed = self._changed
+            lines = b""
+            for version, kind, event in self.history:
+                if version > after and not self.frozen:
+                    after = version
+                    shown = {"kind": "Event", "apiVersion": "v1", **event}
+                    lines += json.dumps({"type": kind, "object": shown}).encode() + b"\n"
+            for start in range(0, len(lines), self.cut or max(1, len(lines))):
+                await response.write(lines[start : start + (self.cut or len(lines))])
+                if self.cut:
+                    await asyncio.sleep(0)
+            await changed.wait()
+
+    def break_connections(self) -> None:
+        """Cuts all watches in the middle, as a load balancer or a crash does."""
+        for response in list(self._streams):
+            transport = getattr(response._req, "transport", None)
+            if transport is not None:
+                transport.abort()
+
+
+def status(code: int, reason: str, **headers: str) -> web.Response:
+    """A metav1.Status as answer."""
+    body = {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "status": "Failure",
+        "reason": reason,
+        "message": reason,
+        "code": code,
+    }
+    return web.json_response(body, status=code, headers={k.replace("_", "-"): v for k, v in headers.items()})
