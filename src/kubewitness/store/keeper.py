@@ -12,6 +12,7 @@ from kubewitness.config.state import StatePaths
 from kubewitness.errors import KubewitnessError, StateError
 from kubewitness.journal import Journal
 from kubewitness.record import TABLES
+from kubewitness.store.lock import lock_holder
 from kubewitness.store.writer import StoreWriter
 
 log = logging.getLogger("kubewitness.store")
@@ -85,13 +86,14 @@ class StoreKeeper:
                         log.info("this process keeps the store of %s now", self._paths.root)
                     self._keep(writer)
                 return
-            except StateError as e:
-                if not told:
-                    log.warning("%s; records go to its journal, and that process brings them into the store", e)
-                    told = True
-                self._state, self._last_error = "producer", str(e)
             except Exception as e:
-                self._fail(e)
+                if isinstance(e, StateError) and self._state != "keeping" and lock_holder(self._paths.store_lock):
+                    if not told:
+                        log.warning("%s; records go to its journal, and it brings them into the store", e)
+                        told = True
+                    self._state, self._last_error = "producer", ""
+                else:
+                    self._fail(e)
             if self._stop.wait(self._options.retry_seconds):
                 return
 

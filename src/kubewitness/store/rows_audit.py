@@ -87,7 +87,7 @@ def _row(
         *owner,
         version,
         event.requestURI,
-        "dryRun=" in event.requestURI,
+        "dryRun=" in event.requestURI or (type(event.requestObject) is Body and bool(event.requestObject.dryRun)),
         status.code,
         status.reason or "",
         message,

@@ -193,18 +193,37 @@ class Session:
         raise AssertionError
 
     def _make_views(self, sql: str) -> None:
-        for name in views.mentioned(sql):
-            if name in self._made:
-                continue
-            overlays = []
-            for i, relation in enumerate(self._snapshot.overlays[name]):
-                self._con.register(f"kw_{name}_{i}", relation.rows)
-                overlays.append((f"kw_{name}_{i}", relation.cursor))
-            self._con.execute(views.table_view(name, self._snapshot.groups[name], overlays))
+        missing = [name for name in views.mentioned(sql) if name not in self._made]
+        for name in missing:
+            self._make_view(self._con, name, "")
             self._made.add(name)
         if "activity" in sql.lower() and "activity" not in self._made:
             self._con.execute(views.activity_view())
             self._made.add("activity")
+
+    def _make_view(self, con: duckdb.DuckDBPyConnection, name: str, raw: str) -> None:
+        overlays = []
+        for i, relation in enumerate(self._snapshot.overlays[name]):
+            con.register(f"kw_{name}_{i}", relation.rows)
+            overlays.append((f"kw_{name}_{i}", relation.cursor))
+        con.execute(views.table_view(name, self._snapshot.groups[name], overlays, raw=raw))
+
+    def make_views(self, con: duckdb.DuckDBPyConnection, sql: str, *, raw: bool) -> None:
+        """Makes the views that a query needs in another DuckDB instance; with a column `raw` (by function `kw_raw`)."""
+        con.execute(views.KIND_MACRO)
+        expression = "kw_raw(raw_seg, raw_frame, raw_off, raw_len)" if raw else ""
+        for name in views.mentioned(sql):
+            self._make_view(con, name, expression)
+        if "activity" in sql.lower():
+            con.execute(views.activity_view())
+
+    def raw_text(self, segment: int, frame: int, offset: int, length: int) -> str:
+        """A record's original bytes as text; what is not UTF-8 is replaced."""
+        return self._record(segment, frame, offset, length).decode("utf-8", "replace")
+
+    @property
+    def directory(self) -> Path:
+        return self._store.directory
 
     def raw(self, pointers: Sequence[Pointer]) -> list[bytes]:
         """The original bytes of records by (raw_seg, raw_frame, raw_off, raw_len), in the order asked."""
