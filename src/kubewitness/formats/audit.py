@@ -5,6 +5,8 @@ Source: k8s.io/apiserver/pkg/apis/audit/v1/types.go (field names), and captures 
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from kubewitness.errors import Malformed
@@ -75,6 +77,8 @@ class Body(msgspec.Struct, gc=False):
     #: of a Status
     message: str | None = ""
     details: StatusDetails | None = None
+    #: of DeleteOptions: ["All"] for a dry run, which a delete says in its body, not in its URI
+    dryRun: Any = None
 
 
 class AuditEvent(msgspec.Struct, gc=False):

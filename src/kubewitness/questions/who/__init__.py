@@ -96,7 +96,7 @@ def _removed(case: Case, asked: AskedObject, life: Life, verb: str) -> WhoAnswer
             found = by_event
     if found.deed is None:
         return _not_removed(case, asked, life, found, verb)
-    chain = engine.follow(case, found.deed, found.context)
+    chain = engine.follow(case, found.deed, found.context, found.rivals)
     return engine.answer(case, asked, chain, default=_default_mechanism(found.deed.root_action))
 
 

@@ -92,6 +92,8 @@ class Step(msgspec.Struct):
     missing: list[str] = msgspec.field(default_factory=list)
     #: the deed is a root after all, although a controller did it
     final: bool = False
+    #: the mechanism itself is not certain, although its deeds are
+    doubt: bool = False
 
 
 class Case:

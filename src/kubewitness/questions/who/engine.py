@@ -23,11 +23,14 @@ class Chain(msgspec.Struct):
     candidates: list[Deed] = msgspec.field(default_factory=list)
     #: whether the last deed needs no further cause
     rooted: bool = True
+    #: a mechanism on the way was not certain
+    doubt: bool = False
 
 
-def follow(case: Case, effect: Deed, context: list[Deed] | None = None) -> Chain:
+def follow(case: Case, effect: Deed, context: list[Deed] | None = None, candidates: list[Deed] | None = None) -> Chain:
     """The chain of causes of one deed."""
     chain = Chain([effect], [effect.link(), *(d.link() for d in context or ())])
+    chain.candidates += candidates or []
     deed = effect
     seen = set(effect.evidence[:1])
     for _ in range(_LONGEST):
@@ -37,6 +40,7 @@ def follow(case: Case, effect: Deed, context: list[Deed] | None = None) -> Chain
             break
         chain.mechanism = step.mechanism or chain.mechanism
         chain.candidates += step.candidates
+        chain.doubt = chain.doubt or step.doubt
         case.missing.extend(m for m in step.missing if m not in case.missing)
         chain.links += [d.link() for d in step.context]
         if step.cause is None or step.cause.evidence[0] in seen:
@@ -68,7 +72,7 @@ def answer(case: Case, question: AskedObject, chain: Chain, *, default: str) -> 
     certainty = weaker(*(d.certainty for d in chain.deeds))
     mechanism = chain.mechanism or (default if chain.rooted else "unknown")
     candidates = _distinct(case, chain, last)
-    if candidates:
+    if candidates or chain.doubt:
         certainty = weaker(certainty, "inferred")
     if not chain.rooted:
         certainty = "unknown"

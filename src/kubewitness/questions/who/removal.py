@@ -37,6 +37,9 @@ _COLLECTION_US = 5 * MINUTE
 
 #: an object that a collection's delete took is gone by then
 _GRACE_US = MINUTE
+#: signs of an end are looked for this long: a pod's usual grace period of 30 s and some
+_EFFECT_US = 2 * MINUTE
+_NOT_FOUND = 404
 
 #: Events about a pod that tell of its removal: reason -> (component that did it, sentence)
 _REMOVING_EVENTS = {
@@ -52,6 +55,8 @@ class Removal(msgspec.Struct):
 
     deed: Deed | None = None
     context: list[Deed] = msgspec.field(default_factory=list)
+    #: others who asked as well, when no record tells whose request began it
+    rivals: list[Deed] = msgspec.field(default_factory=list)
     #: when the deletion was asked for, if a body tells
     asked: int | None = None
     #: whether there is any sign that the object is gone or going
@@ -66,7 +71,7 @@ def find(case: Case, life: Life, *, evicted_only: bool = False) -> Removal:
     finishing = [r for r in done if _finishes(r)]
     asking = [r for r in done if not _finishes(r)]
     asked = asked_at(case, [*asking, *finishing])
-    result = Removal(None, _refusals(case, ref, attempts), asked, bool(done))
+    result = Removal(None, _refusals(case, ref, attempts), [], asked, bool(done))
     chosen, certainty = _choose(case, life, asking, asked)
     if chosen is None and not evicted_only:
         result.deed = _from_events(case, life)
@@ -76,7 +81,9 @@ def find(case: Case, life: Life, *, evicted_only: bool = False) -> Removal:
             _say_missing(case, ref, asked, finishing)
         return result
     if chosen is not None:
-        result.deed = _deed(case, chosen, life, certainty)
+        rivals = _rivals(chosen, asking) if asked is None else []
+        result.deed = _deed(case, chosen, life, "inferred" if rivals else certainty)
+        result.rivals = [_deed(case, r, life, "inferred") for r in rivals]
         result.context = [d for d in result.context if d.when <= chosen.ts]
     return result
 
@@ -132,6 +139,8 @@ def _choose(case: Case, life: Life, asking: list[Request], asked: int | None) ->
         for r in asking
         if asked is None or (r.received - _ASKED_TOLERANCE <= asked + SECOND and asked <= r.ts + _ASKED_TOLERANCE)
     ]
+    if asked is None and len(fitting) > 1:  # several asked, and no body tells when it began: believe the signs
+        fitting = [r for r in fitting if _ended_soon(case, r, life)] or fitting
     if not fitting:
         return None, "unknown"  # nobody asked, or at a time at which no recorded request fits
     sure = [r for r in fitting if _certainty(case, r, life) == "proved"]
@@ -144,16 +153,53 @@ def _choose(case: Case, life: Life, asking: list[Request], asked: int | None) ->
     return fitting[0], _certainty(case, fitting[0], life)
 
 
+def _rivals(chosen: Request, asking: list[Request]) -> list[Request]:
+    """Requests by others, soon before or after: one of the two may have been a dry run, or come too late."""
+    return [
+        r
+        for r in asking
+        if r is not chosen
+        and r.played != chosen.played
+        and (r.verb != "deletecollection" or chosen.verb == "deletecollection")
+        and abs(r.ts - chosen.ts) <= _EFFECT_US
+    ]
+
+
+def _ended_soon(case: Case, request: Request, life: Life) -> bool:
+    """Whether the kubelet began to stop the pod within seconds of the request."""
+    return any(
+        e.reason == "Killing" and request.received - SKEW_US <= e.ts <= request.ts + 5 * SECOND
+        for e in case.facts.events(life.ref)
+    )
+
+
 def _certainty(case: Case, request: Request, life: Life) -> Certainty:
-    """A request that names the object proves itself, if only one object of that name can be meant."""
+    """A request that names the object proves itself, if only one object of that name can be meant, and if it is
+    sure that it was no dry run (which a delete says only in its body)."""
     if request.verb == "deletecollection":
         listed = isinstance(at(case.facts.bodies(request).response, "items"), list)
         return "proved" if listed else "inferred"
     if "audit-id-reused" in request.flags:
         return "inferred"
-    if life.lives == 1 or (request.uid and request.uid == life.uid) or life.born:
-        return "proved"
-    return "inferred"
+    if life.lives > 1 and not life.born and not (request.uid and request.uid == life.uid):
+        return "inferred"
+    if case.facts.bodies(request).request is None and not _had_effect(case, request, life):
+        case.need(
+            f"whether the {request.verb} of {life.ref.said()} was a dry run: audit level Request for it would show that"
+        )
+        return "inferred"
+    return "proved"
+
+
+def _had_effect(case: Case, request: Request, life: Life) -> bool:
+    """Whether a sign soon after the request says that the object really went: the kubelet's, or a 404."""
+    until = request.ts + _EFFECT_US
+    for r in case.facts.requests(life.ref):
+        if request.ts <= r.ts <= until and ((r.done and _finishes(r)) or (r.code == _NOT_FOUND and not r.dry_run)):
+            return True
+    return any(
+        e.reason == "Killing" and request.ts - SKEW_US <= e.ts <= until for e in case.facts.events(life.ref)
+    ) or any(v.change == "DELETED" for v in case.facts.versions(life.ref) if life.covers(v.ts, v.uid))
 
 
 def _deed(case: Case, request: Request, life: Life, certainty: Certainty) -> Deed:

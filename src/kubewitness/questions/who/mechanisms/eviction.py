@@ -15,7 +15,7 @@ from kubewitness.questions.bodies import at
 from kubewitness.questions.facts import Bodies, Request
 from kubewitness.questions.model import Certainty
 from kubewitness.questions.targets import Ref
-from kubewitness.questions.who.case import MINUTE, Case, Deed, Step, deed_of, tool_of
+from kubewitness.questions.who.case import MINUTE, Case, Deed, Step, controller_of, deed_of, tool_of
 
 _NODE_FIELD = "spec.nodeName="
 
@@ -25,18 +25,21 @@ def explain(case: Case, deed: Deed) -> Step | None:
     if request is None or deed.role != "remove" or request.subresource != "eviction":
         return None
     life = deed.life or case.life(deed.ref, when=deed.when)
-    place = case.node_of(deed.ref, life) or _node_listed(case, request)
+    listed = _node_listed(case, request)
+    place = case.node_of(deed.ref, life) or (listed[:3] if listed else None)
     if place is None:
         case.need(
             f"the node of {deed.ref.said()}: level Request for create of pods/binding, or Events, would tell whether "
             "its eviction was part of a drain"
         )
-        return Step("eviction-api", final=True)
+        return Step("eviction-api", final=True, doubt=True)
     node, place_certainty, place_id = place
     cordon = find_cordon(case, node, request)
     if cordon is None:
-        return Step("eviction-api", final=True)
+        return Step("eviction-api", final=True, doubt=place_certainty == "inferred")
     write, certainty = cordon
+    if write is None:
+        return Step("eviction-api", final=True, doubt=True)
     if place_certainty == "inferred":
         certainty = "inferred"
     says = f"{write.person} drained node {node}{tool_of(write)}"
@@ -78,8 +81,11 @@ def unschedulable(bodies: Bodies, verb: str) -> bool | None:
     return None
 
 
-def find_cordon(case: Case, node: str, eviction: Request) -> tuple[Request, Certainty] | None:
-    """The cordon that was in force at the eviction, when the evictor made it."""
+def find_cordon(case: Case, node: str, eviction: Request) -> tuple[Request | None, Certainty] | None:
+    """The cordon that was in force at the eviction, when the evictor made it; None when they had not.
+
+    (None, ...) when a write of theirs may have been one, and nothing speaks for it.
+    """
     writes = node_writes(case, node, eviction.ts)
     unknown: list[Request] = []
     for write, bodies in zip(reversed(writes), reversed(case.facts.all_bodies(writes)), strict=True):
@@ -90,15 +96,31 @@ def find_cordon(case: Case, node: str, eviction: Request) -> tuple[Request, Cert
         if value is None or (write.verb == "update" and value and write.played != eviction.played):
             continue  # an update that merely carried the value on
         if value and write.played == eviction.played:
-            return write, "proved"
+            return write, "inferred" if _others(unknown) else "proved"
         break
     mine = [w for w in unknown if w.played == eviction.played]
-    if mine and (_kubelet_saw(case, node, mine[0]) or _node_listed(case, eviction)):
-        case.need(
-            "what the write of the node changed: level Request for patch and update of nodes would prove the cordon"
-        )
-        return mine[0], "inferred"
-    return None
+    if not mine:
+        return None
+    case.need("what the write of the node changed: level Request for patch and update of nodes would prove the cordon")
+    return (mine[0] if _speaks_for_cordon(case, node, mine[0], unknown, eviction) else None), "inferred"
+
+
+def _others(writes: list[Request]) -> list[Request]:
+    """Writes by people; the controllers' own (taints, pod CIDRs) leave spec.unschedulable alone."""
+    return [w for w in writes if not controller_of(w)]
+
+
+def _speaks_for_cordon(case: Case, node: str, write: Request, unknown: list[Request], eviction: Request) -> bool:
+    """Whether Events and the drain's list make a write without a body a cordon that was still in force."""
+    given_back = any(
+        e.reason == "NodeSchedulable" and write.ts < e.ts < eviction.ts for e in case.facts.events(node_ref(case, node))
+    )
+    if given_back:
+        return False
+    listed = _node_listed(case, eviction)
+    drained = listed is not None and listed[0] == node and listed[3] >= write.received
+    between = [w for w in _others(unknown) if w.ts > write.ts and w.played != eviction.played]
+    return drained or (_kubelet_saw(case, node, write) and not between)
 
 
 def _kubelet_saw(case: Case, node: str, write: Request) -> bool:
@@ -108,8 +130,8 @@ def _kubelet_saw(case: Case, node: str, write: Request) -> bool:
     )
 
 
-def _node_listed(case: Case, eviction: Request) -> tuple[str, Certainty, str] | None:
-    """A drain begins by listing the node's pods: the last such list by the evictor names the node."""
+def _node_listed(case: Case, eviction: Request) -> tuple[str, Certainty, str, int] | None:
+    """A drain begins by listing the node's pods: the last such list by the evictor names the node, and its time."""
     everywhere = Ref(case.facts.cluster, "", "pods", "", "")
     for r in reversed(case.facts.requests(everywhere, ("list",))):
         if r.ts > eviction.ts or r.played != eviction.played:
@@ -117,5 +139,5 @@ def _node_listed(case: Case, eviction: Request) -> tuple[str, Certainty, str] | 
         selector = unquote(parse_qs(urlsplit(r.uri).query).get("fieldSelector", [""])[0])
         for part in selector.split(","):
             if part.startswith(_NODE_FIELD):
-                return part.removeprefix(_NODE_FIELD), "inferred", r.id
+                return part.removeprefix(_NODE_FIELD), "inferred", r.id, r.ts
     return None
