@@ -13,6 +13,7 @@ import contextlib
 import hashlib
 import importlib
 import logging
+import secrets
 import signal
 import sys
 from collections.abc import Iterator
@@ -70,6 +71,8 @@ class _Pipeline:
         self._flush = parse.seconds(file.service.keys, "flush", 1.0, what)
         self._limit = parse.size(file.service.keys, "storage.total_limit_size", 2 * 1024**3, what)
         self._memory = self._storage_type() == "memory"
+        # A repeat is recognised by its key: in the journal, and in the store's.
+        self._keyed = not self._memory or any(s.plugin == "store" for s in file.outputs)
         self._tags = [s.keys.get("tag") or f"{s.plugin}.{i}" for i, s in enumerate(file.inputs)]
         self._check_names()
         self._inputs = [self._input(section, tag) for section, tag in zip(file.inputs, self._tags, strict=True)]
@@ -109,17 +112,23 @@ class _Pipeline:
         keys = section.rest(*_INPUT_KEYS) | {"tag": tag}
         if self._exit_on_eof and any(key.name == "exit_on_eof" for key in getattr(module, "KEYS", ())):
             keys["exit_on_eof"] = "on"
-        redact_key = b"" if self._memory else self._paths.create().redact_key()
         with _located(section):
-            made = getattr(module, class_name)(keys, redact_key=redact_key, keyed=not self._memory)
+            made = getattr(module, class_name)(keys, redact_key=self._redact_key(), keyed=self._keyed)
         return cast(Input, made)
 
     def _output(self, section: Section, index: int) -> Routed:
         module_name, class_name = OUTPUTS[section.plugin]
         name = _output_name(section, index)
+        keys = section.rest(*_OUTPUT_KEYS)
+        if section.plugin == "store" and "state" not in keys:
+            keys = {"state": str(self._paths.root), "store": self._paths.store_uri} | keys
         with _located(section):
-            made = getattr(importlib.import_module(module_name), class_name)(section.rest(*_OUTPUT_KEYS), name=name)
+            made = getattr(importlib.import_module(module_name), class_name)(keys, name=name)
         return Routed(cast(Output, made), section.keys.get("match", "*"), name)
+
+    def _redact_key(self) -> bytes:
+        """The state's, for digests of what was redacted; a throw-away one where nothing is kept on this disk."""
+        return self._paths.create().redact_key() if self._keyed else secrets.token_bytes(32)
 
     # --- running -----------------------------------------------------------------------------------------------------
 

@@ -86,7 +86,9 @@ class DeliveryLoop:
             log.warning("%s could not be closed: %s: %s", self.name, type(e).__name__, e)
 
     def health(self) -> dict[str, object]:
+        own = getattr(self._output, "health", None)
         return {
+            **(own() if own is not None else {}),
             "state": self.state,
             **self._counts,
             "cursor": self._seq,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from kubewitness.contracts import Delivery, Output
 
@@ -26,6 +26,11 @@ class Routed:
 
     async def write(self, deliveries: Sequence[Delivery]) -> None:
         await self.output.write(deliveries)
+
+    def health(self) -> Mapping[str, object]:
+        """What the output itself tells, if it does."""
+        own = getattr(self.output, "health", None)
+        return dict(own()) if own is not None else {}
 
     async def close(self) -> None:
         await self.output.close()
