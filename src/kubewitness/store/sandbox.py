@@ -26,7 +26,11 @@ _TABLE_FUNCTIONS = frozenset(
 )
 #: Functions that tell of the process, or reach beyond the query.
 _FUNCTIONS = frozenset(
-    ["getenv", "getvariable", "current_setting", "set_config", "nextval", "currval", "query", "query_table", "kw_raw", "write_log", "parse_duckdb_log_message", "current_query", "current_database", "current_schemas", "sleep_ms"]
+    (
+        *("getenv", "getvariable", "current_setting", "set_config", "nextval", "currval", "query", "query_table"),
+        *("kw_raw", "write_log", "parse_duckdb_log_message", "current_query", "current_database", "current_schemas"),
+        "sleep_ms",
+    )
 )
 _SYSTEM = re.compile(r"(duckdb|pragma|sqlite|pg|kw|information_schema|read|parquet|arrow|pandas|python)_|.*[./\\]")
 _EXPLAIN = re.compile(r"\s*explain\s+(analyze\s+)?", re.IGNORECASE)
