@@ -180,7 +180,8 @@ def test_the_store_is_an_output(place: Place) -> None:
         env=place.environment(),
         timeout=60,
     )
-    assert json.loads(done.stdout) == [{"n": 40}], done.stderr
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [{"n": 40}]
     assert len(numbers(place.out)) == 40
 
 
@@ -202,6 +203,7 @@ def test_a_dry_run_checks_and_starts_nothing(place: Place) -> None:
     done = place.run("--dry-run")
     assert (done.returncode, done.stdout) == (0, f"{place.pipeline}: ok, 1 inputs, 1 outputs\n")
     assert not place.out.exists()
+    assert not (place.directory / "state").exists()
 
 
 @pytest.mark.parametrize(

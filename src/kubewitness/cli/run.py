@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     file = load_pipeline(Path(args.config), inputs=INPUTS, outputs=OUTPUTS)
     level = parse.choice(file.service.keys, "log_level", _LEVELS, "info", f"{file.service.where('log_level')}: service")
     logging.basicConfig(stream=sys.stderr, level=_LEVELS[level], format="%(asctime)s %(levelname)s %(message)s")
-    pipeline = _Pipeline(file, paths_of(args), exit_on_eof=args.exit_on_eof)
+    pipeline = _Pipeline(file, paths_of(args), exit_on_eof=args.exit_on_eof, dry=args.dry_run)
     if args.dry_run:
         print(f"{file.path}: ok, {len(file.inputs)} inputs, {len(file.outputs)} outputs")
         return 0
@@ -62,10 +62,11 @@ def run(args: argparse.Namespace) -> int:
 class _Pipeline:
     """A pipeline file made into parts. Making it checks everything that can be checked without starting."""
 
-    def __init__(self, file: PipelineFile, paths: StatePaths, *, exit_on_eof: bool) -> None:
+    def __init__(self, file: PipelineFile, paths: StatePaths, *, exit_on_eof: bool, dry: bool) -> None:
         self._file = file
         self._paths = paths
         self._exit_on_eof = exit_on_eof
+        self._dry = dry
         what = f"{file.path}: service"
         self._grace = parse.seconds(file.service.keys, "grace", 5.0, what)
         self._flush = parse.seconds(file.service.keys, "flush", 1.0, what)
@@ -128,7 +129,9 @@ class _Pipeline:
 
     def _redact_key(self) -> bytes:
         """The state's, for digests of what was redacted; a throw-away one where nothing is kept on this disk."""
-        return self._paths.create().redact_key() if self._keyed else secrets.token_bytes(32)
+        if self._dry or not self._keyed:
+            return secrets.token_bytes(32)
+        return self._paths.create().redact_key()
 
     # --- running -----------------------------------------------------------------------------------------------------
 
