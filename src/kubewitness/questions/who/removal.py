@@ -81,7 +81,7 @@ def find(case: Case, life: Life, *, evicted_only: bool = False) -> Removal:
             _say_missing(case, ref, asked, finishing)
         return result
     if chosen is not None:
-        rivals = _rivals(chosen, asking) if asked is None else []
+        rivals = _rivals(chosen, asking) if asked is None and _maybe_dry(case, chosen) else []
         result.deed = _deed(case, chosen, life, "inferred" if rivals else certainty)
         result.rivals = [_deed(case, r, life, "inferred") for r in rivals]
         result.context = [d for d in result.context if d.when <= chosen.ts]
@@ -151,6 +151,11 @@ def _choose(case: Case, life: Life, asking: list[Request], asked: int | None) ->
         doubt = any(0 <= named[0].ts - r.ts <= _GRACE_US for r in fitting if r.verb == "deletecollection")
         return named[0], "inferred" if doubt else _certainty(case, named[0], life)
     return fitting[0], _certainty(case, fitting[0], life)
+
+
+def _maybe_dry(case: Case, request: Request) -> bool:
+    """A delete says in its body that it is a dry run; kubectl evicts nothing in a dry run."""
+    return request.verb == "delete" and case.facts.bodies(request).request is None
 
 
 def _rivals(chosen: Request, asking: list[Request]) -> list[Request]:
