@@ -24,7 +24,8 @@ class Key(NamedTuple):
 ENGINE_KEYS = ("name", "alias", "tag", "match", "storage.type", "threaded", "log_level", "mem_buf_limit")
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmg]?)i?b?", re.IGNORECASE)
-_UNITS = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
+#: powers of 1000, as in Fluent Bit
+_UNITS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3}
 _TIME = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?", re.IGNORECASE)
 _SECONDS = {"ms": 0.001, "": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _WORDS = {"on": True, "true": True, "yes": True, "1": True, "off": False, "false": False, "no": False, "0": False}
