@@ -62,7 +62,7 @@ class Recorder(Part):
         return json.loads(done.stdout)
 
     def rows(self, query: str) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = self.answer("sql", query)
+        rows: list[dict[str, Any]] = self.answer("sql", query, "--limit", "1000000")
         return rows
 
     def count(self, query: str) -> int:

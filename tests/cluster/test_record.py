@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -54,8 +55,7 @@ def test_a_drain_is_named_within_five_seconds_with_evidence_that_search_finds(
         pods = cluster.wait_pods("shop", "app=web", 4)
         node, pod = pods[0]["spec"]["nodeName"], pods[0]["metadata"]["name"]
 
-        cluster.kubectl("alice", "drain", node, "--ignore-daemonsets", "--delete-emptydir-data")
-        drained = time.monotonic()
+        kubectl = cluster.kubectl_of("alice").start("drain", node, "--ignore-daemonsets", "--delete-emptydir-data")
         question = ("who", "evicted", f"pod/{pod}", "-n", "shop")
 
         def alice_named() -> dict[str, object] | None:
@@ -64,12 +64,13 @@ def test_a_drain_is_named_within_five_seconds_with_evidence_that_search_finds(
             return found if isinstance(root, dict) and root.get("user") == "alice" else None
 
         answer = until("the answer that names alice", alice_named, 20)
-        took = time.monotonic() - drained
-        print(f"answered {took:.1f} s after the drain")
+        took = time.time() - datetime.fromisoformat(str(answer["when"])).timestamp()
+        print(f"answered {took:.1f} s after the eviction")
         assert took < 5
+        assert kubectl.wait(60) == 0
         assert answer["found"]
         assert answer["mechanism"] == "drain"
-        assert answer["certainty"] == "proved"
+        assert answer["certainty"] == "proved", answer
         root, chain = answer["root"], answer["chain"]
         assert isinstance(root, dict)
         assert isinstance(chain, list)
