@@ -62,7 +62,6 @@ class Store:
         self._overlay: Overlay | None = None
         self._journal: Journal | None = None
         self._segments: SegmentReader | None = None
-        self._columns_of: dict[str, frozenset[str]] = {}
 
     @property
     def directory(self) -> Path:
@@ -127,25 +126,12 @@ class Store:
             table.refresh()
 
     def _groups(self, table: DeltaStoreTable) -> list[tuple[frozenset[str] | None, Sequence[str]]]:
-        """Files by the columns they have. Only files older than the table's last new column are looked into."""
-        files = table.files()
-        if not files:
-            return []
-        since = table.full_since_ms
-        full = [f.path for f in files if f.modified_ms >= since]
-        groups: dict[frozenset[str], list[str]] = {}
-        for file in files:
-            if file.modified_ms < since:
-                groups.setdefault(self._file_columns(file.path), []).append(file.path)
-        return [(None, full), *groups.items()]
-
-    def _file_columns(self, path: str) -> frozenset[str]:
-        columns = self._columns_of.get(path)
-        if columns is None:
-            assert self._con is not None
-            rows = self._con.execute("SELECT DISTINCT name FROM parquet_schema($p)", {"p": path}).fetchall()
-            columns = self._columns_of[path] = frozenset(n for (n,) in rows) | {"day", "cluster"}
-        return columns
+        """Files by the columns they have."""
+        assert self._con is not None
+        groups: dict[frozenset[str] | None, list[str]] = {}
+        for file in table.files():
+            groups.setdefault(table.columns_of(file, self._con), []).append(file.path)
+        return list(groups.items())
 
     def reopened(self) -> _Snapshot:
         """A newer snapshot, after a file of the old one was gone."""

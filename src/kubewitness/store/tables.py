@@ -7,17 +7,19 @@ Properties of a table: `kubewitness.schema` (version of `store.schema` it was la
 from __future__ import annotations
 
 import contextlib
+import datetime
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
+import duckdb
+import msgspec
 from arro3.core import Table as ArrowTable
 from deltalake import (
-    BloomFilterProperties,
     ColumnProperties,
     CommitProperties,
     DeltaTable,
@@ -28,6 +30,7 @@ from deltalake import (
     write_deltalake,
 )
 from deltalake.exceptions import DeltaError, TableNotFoundError
+from deltalake.transaction import AddAction, RemoveAction
 
 from kubewitness.errors import StateError
 from kubewitness.store.columns import arrow_schema
@@ -52,8 +55,6 @@ _CONFIGURATION = {
 
 #: Random bytes: a dictionary of them would only cost.
 _RANDOM = ("record_key",)
-#: Looked up by value in compacted files.
-_BLOOM = ("audit_id", "record_key", "uid")
 
 
 class LiveFile(NamedTuple):
@@ -71,6 +72,17 @@ class LiveFile(NamedTuple):
     max_seg: int | None
 
 
+class NewFile(msgspec.Struct):
+    """A Parquet file that is complete and synced but not yet part of a table; statistics as the Delta log has them."""
+
+    path: str
+    size: int
+    rows: int
+    low: dict[str, Any]
+    high: dict[str, Any]
+    nulls: dict[str, int]
+
+
 class DeltaStoreTable:
     """The table in `directory`; nothing is opened before it is needed. Not for two threads at once."""
 
@@ -79,6 +91,7 @@ class DeltaStoreTable:
         self.directory = directory
         self._dt: DeltaTable | None = None
         self._files: tuple[int, list[LiveFile]] | None = None
+        self._columns_of: dict[str, frozenset[str]] = {}
 
     # --- opening -----------------------------------------------------------------------------------------------------
 
@@ -161,6 +174,16 @@ class DeltaStoreTable:
         """Names of the columns that the table has now."""
         return {f.name for f in self.dt.schema().fields} if self._dt is not None else set()
 
+    def columns_of(self, file: LiveFile, con: duckdb.DuckDBPyConnection) -> frozenset[str] | None:
+        """The columns that a file has; None for all. Only files older than the table's last new column are opened."""
+        if file.modified_ms >= self.full_since_ms:
+            return None
+        columns = self._columns_of.get(file.path)
+        if columns is None:
+            rows = con.execute("SELECT DISTINCT name FROM parquet_schema($p)", {"p": file.path}).fetchall()
+            columns = self._columns_of[file.path] = frozenset(n for (n,) in rows) | set(PARTITIONS)
+        return columns
+
     # --- writing -----------------------------------------------------------------------------------------------------
 
     def ensure(self) -> None:
@@ -211,6 +234,29 @@ class DeltaStoreTable:
                 post_commithook_properties=PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False),
             )
         return self._sync()
+
+    def replace(self, old: Sequence[LiveFile], new: NewFile) -> None:
+        """Commits one file in the place of others of the same partition, which hold the same rows."""
+        day, cluster = old[0].day, old[0].cluster
+        now = time.time_ns() // 1_000_000
+        values: dict[str, str | None] = {"day": date_text(day), "cluster": cluster}
+        stats = {"numRecords": new.rows, "minValues": new.low, "maxValues": new.high, "nullCount": new.nulls}
+        add = AddAction(self._relative(new.path), new.size, values, now, False, json.dumps(stats))
+        removes = [RemoveAction(self._relative(f.path), False, now, f.size, values) for f in old]
+        with self._guarded("compact"):
+            self.dt.create_write_transaction(
+                [add, *removes],
+                mode="append",
+                schema=self.dt.schema(),
+                partition_by=list(PARTITIONS),
+                commit_properties=CommitProperties(max_commit_retries=0),
+                post_commithook_properties=PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False),
+            )
+            self.dt.update_incremental()
+        self._sync()
+
+    def _relative(self, path: str) -> str:
+        return str(Path(path).relative_to(self.directory))
 
     def sync_last_commit(self) -> None:
         """Makes durable what a compaction or a deletion has written."""
@@ -284,8 +330,6 @@ class DeltaStoreTable:
 
 
 def _live_files(dt: DeltaTable, directory: Path) -> list[LiveFile]:
-    import datetime
-
     actions = dt.get_add_actions(flatten=True)
     columns = {name: actions.column(name).to_pylist() for name in actions.column_names}
     none = [None] * actions.num_rows
@@ -312,9 +356,12 @@ def _live_files(dt: DeltaTable, directory: Path) -> list[LiveFile]:
     ]
 
 
-def _us(value: object) -> int:
-    import datetime
+def date_text(day: int) -> str:
+    """The date of days since 1970."""
+    return (datetime.date(1970, 1, 1) + datetime.timedelta(days=day)).isoformat()
 
+
+def _us(value: object) -> int:
     assert isinstance(value, datetime.datetime)
     delta = value - datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
     return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
@@ -330,25 +377,6 @@ def _append_properties(table: str) -> WriterProperties:
         compression_level=1,
         column_properties=_plain_columns(table),
     )
-
-
-def compact_properties(table: str, rows: int) -> WriterProperties:
-    """For files that will be kept: smaller row groups (a lookup reads one), bloom filters on what is looked up."""
-    names = dict(TABLE_COLUMNS[table])
-    columns = _plain_columns(table)
-    for name in _BLOOM:
-        if name in names:
-            columns[name] = ColumnProperties(
-                dictionary_enabled=False if name in _RANDOM else None,
-                bloom_filter_properties=BloomFilterProperties(True, fpp=0.01, ndv=min(rows, ROW_GROUP)),
-            )
-    return WriterProperties(
-        compression="ZSTD", compression_level=3, max_row_group_size=ROW_GROUP, column_properties=columns
-    )
-
-
-#: Rows in a row group of compacted files.
-ROW_GROUP = 65_536
 
 
 def _fsync_file(path: Path) -> None:

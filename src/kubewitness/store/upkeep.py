@@ -2,7 +2,7 @@
 
 Compaction of the open days merges in tiers (small files into one of up to 2 MB, those into one of up to 16 MB, then
 128 MB), so that each row is rewritten a few times at most however often it is called. A day that is over and quiet
-is sorted once by `object_key`, with bloom filters; which files that made is kept in `upkeep.json`.
+is sorted once by `object_key`; which file that made is kept in `upkeep.json`. The work is done in `merging`.
 
 Files that no version needs any more are first noted in `upkeep.json` and deleted when they have been noted for the
 grace period: readers that still stand on an older version finish, or find their file gone and start afresh. Only the
@@ -13,9 +13,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +23,13 @@ from deltalake import PostCommitHookProperties
 from deltalake.exceptions import DeltaError
 
 from kubewitness.errors import StateError
+from kubewitness.store.merging import merge
 from kubewitness.store.segments import segment_path, segments, total_bytes
-from kubewitness.store.tables import DeltaStoreTable, LiveFile, compact_properties
+from kubewitness.store.tables import DeltaStoreTable, LiveFile, date_text
 
 #: Files smaller than a tier are merged into files of up to its size (bytes) once there are so many of them.
 TIERS = (2 * 1024**2, 16 * 1024**2, 128 * 1024**2)
 MERGE_AT = 10
-#: Size of the sorted files of a closed day (bytes).
-SORTED_BYTES = 256 * 1024**2
 #: A day counts as over this long (seconds) after its end, and as quiet this long after its last new file.
 _AFTER_DAY = 3600
 _QUIET = 600
@@ -39,8 +37,6 @@ _QUIET = 600
 _RESORT = 0.2
 
 GRACE_SECONDS = 600.0
-
-_SPILL_BYTES = 64 * 1024**2
 
 
 @dataclass
@@ -65,8 +61,11 @@ class PruneResult:
 class Upkeep:
     """Works on the tables of a store whose lock is held."""
 
-    def __init__(self, directory: Path, tables: dict[str, DeltaStoreTable], con: duckdb.DuckDBPyConnection) -> None:
+    def __init__(
+        self, directory: Path, tables: dict[str, DeltaStoreTable], con: duckdb.DuckDBPyConnection, spill: Path
+    ) -> None:
         self._directory = directory
+        self._spill = spill
         self._tables = tables
         self._con = con
         self._path = directory / "upkeep.json"
@@ -99,14 +98,14 @@ class Upkeep:
         result: CompactResult,
     ) -> None:
         day, cluster = partition
-        ident = f"{table.name}/{_date(day)}/{cluster}"
+        ident = f"{table.name}/{date_text(day)}/{cluster}"
         done = set(state["sorted"].get(ident, ()))
         late = [f for f in files if Path(f.path).name not in done]
         over = moment > (day + 1) * 86_400 + _AFTER_DAY
         quiet = all(f.modified_ms / 1000 < moment - _QUIET for f in late)
         worth = not done or sum(f.size for f in late) > _RESORT * sum(f.size for f in files) or len(late) >= MERGE_AT
         if late and worth and (all_days or (over and quiet)):
-            self._optimize(table, partition, files, None, result)
+            self._merge(table, files, result, sort=True)
             now_live = _partitions(table.files()).get(partition, [])
             state["sorted"][ident] = [Path(f.path).name for f in now_live]
             result.sorted_days += 1
@@ -114,45 +113,23 @@ class Upkeep:
         for tier in TIERS:
             small = [f for f in late if f.size < tier]
             if len(small) >= MERGE_AT:
-                self._optimize(table, partition, small, tier, result)
+                self._merge(table, _up_to(small, tier), result, sort=False)
                 return
 
-    def _optimize(
-        self,
-        table: DeltaStoreTable,
-        partition: tuple[int, str],
-        files: list[LiveFile],
-        tier: int | None,
-        result: CompactResult,
-    ) -> None:
-        """Merges files below `tier`, or sorts the whole partition (`tier` None). Memory is bounded: it spills."""
-        filters = [("day", "=", _date(partition[0])), ("cluster", "=", partition[1])]
-        properties = compact_properties(table.name, sum(f.rows for f in files))
-        hooks = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
-        try:
-            if tier is None:
-                metrics = table.dt.optimize.z_order(
-                    ["object_key"],
-                    partition_filters=filters,
-                    target_size=SORTED_BYTES,
-                    max_concurrent_tasks=1,
-                    max_spill_size=_SPILL_BYTES,
-                    writer_properties=properties,
-                    post_commithook_properties=hooks,
-                )
-            else:
-                metrics = table.dt.optimize.compact(
-                    partition_filters=filters,
-                    target_size=tier,
-                    max_concurrent_tasks=1,
-                    writer_properties=properties,
-                    post_commithook_properties=hooks,
-                )
-        except DeltaError as e:
-            raise StateError(f"cannot compact table {table.name}: {' '.join(str(e).split())[:300]}") from e
-        table.sync_last_commit()
-        result.removed += int(metrics["numFilesRemoved"])
-        result.added += int(metrics["numFilesAdded"])
+    def _merge(self, table: DeltaStoreTable, files: list[LiveFile], result: CompactResult, *, sort: bool) -> None:
+        files = sorted(files, key=lambda f: (f.min_ts or 0, f.modified_ms))
+        groups: dict[frozenset[str] | None, list[str]] = {}
+        for f in files:
+            groups.setdefault(table.columns_of(f, self._con), []).append(f.path)
+        parts: list[tuple[Collection[str] | None, Sequence[str]]] = list(groups.items())
+        new = merge(table.name, parts, Path(files[0].path).parent, self._spill, sort=sort)
+        expected = sum(f.rows for f in files)
+        if new.rows != expected:
+            Path(new.path).unlink()
+            raise StateError(f"merging {len(files)} files of table {table.name} gave {new.rows} rows, not {expected}")
+        table.replace(files, new)
+        result.removed += len(files)
+        result.added += 1
 
     # --- retention ---------------------------------------------------------------------------------------------------
 
@@ -207,13 +184,13 @@ class Upkeep:
                 gone = [f for f in table.files() if f.day == day]
                 try:
                     table.dt.delete(
-                        f"day = DATE '{_date(day)}'",
+                        f"day = DATE '{date_text(day)}'",
                         post_commithook_properties=PostCommitHookProperties(
                             create_checkpoint=True, cleanup_expired_logs=False
                         ),
                     )
                 except DeltaError as e:
-                    raise StateError(f"cannot drop {_date(day)} of table {table.name}: {e}") from e
+                    raise StateError(f"cannot drop {date_text(day)} of table {table.name}: {e}") from e
                 table.sync_last_commit()
                 result.days += 1
                 result.records += sum(f.rows for f in gone)
@@ -289,7 +266,7 @@ class Upkeep:
         return {"sorted": dict(state.get("sorted", {})), "dead": dict(state.get("dead", {}))}
 
     def _save(self, state: dict[str, Any]) -> None:
-        live = {f"{n}/{_date(f.day)}/{f.cluster}" for n, t in self._tables.items() for f in t.files()}
+        live = {f"{n}/{date_text(f.day)}/{f.cluster}" for n, t in self._tables.items() for f in t.files()}
         state["sorted"] = {k: v for k, v in state["sorted"].items() if k in live}
         temporary = self._path.with_suffix(".tmp")
         temporary.write_text(json.dumps(state))
@@ -303,8 +280,14 @@ def _partitions(files: Iterable[LiveFile]) -> dict[tuple[int, str], list[LiveFil
     return found
 
 
-def _date(day: int) -> str:
-    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=day)).strftime("%Y-%m-%d")
+def _up_to(files: list[LiveFile], size: int) -> list[LiveFile]:
+    """The oldest of these files, as many as make about so many bytes."""
+    chosen: list[LiveFile] = []
+    for f in sorted(files, key=lambda f: f.modified_ms):
+        if len(chosen) >= MERGE_AT and sum(c.size for c in chosen) >= size:
+            break
+        chosen.append(f)
+    return chosen
 
 
 def _remove_empty(directory: Path, root: Path) -> None:

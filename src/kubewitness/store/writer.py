@@ -217,7 +217,7 @@ class StoreWriter:
 
     @property
     def _upkeep(self) -> Upkeep:
-        return Upkeep(self.directory, self.tables, self._con)
+        return Upkeep(self.directory, self.tables, self._con, self.paths.root / "tmp")
 
     def compact(self, names: Iterable[str] | None = None, *, all_days: bool = False) -> CompactResult:
         """Merges small files, sorts closed days. See `store.upkeep`."""
