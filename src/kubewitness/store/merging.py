@@ -13,7 +13,7 @@ import os
 import subprocess
 import sys
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,7 @@ class Task(msgspec.Struct):
 
 def merge(
     table: str,
-    groups: Sequence[tuple[Sequence[str] | None, Sequence[str]]],
+    groups: Sequence[tuple[Collection[str] | None, Sequence[str]]],
     directory: Path,
     spill: Path,
     *,
