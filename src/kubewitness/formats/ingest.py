@@ -79,6 +79,8 @@ class Ingest:
             block += b"\n"
         else:
             lines.pop()
+        if b"\r\n" in block:
+            return self._line_by_line(lines, file, offset)
         try:
             decoded = [audit.strict_decode(line) for line in lines]
         except (msgspec.MsgspecError, UnicodeDecodeError):

@@ -17,6 +17,8 @@ HEAD_LIMIT = 4096
 _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|["{}\[\]]', re.DOTALL)
 # everything up to the next bracket, strings as wholes (possessive: never tried again in another way)
 _SKIP = re.compile(rb'(?:[^"{}\[\]]++|"[^"\\]*+(?:\\.[^"\\]*+)*+")*+', re.DOTALL)
+# the rest of a string, up to its closing quote
+_IN_STRING = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
 _COLON = re.compile(rb"\s*:")
 _SPACE = b" \t\r\n,\x1e"
 
@@ -66,6 +68,7 @@ class DocumentScanner:
         self._head = b""
         self._doc_start = -1
         self._doc_seen = False
+        self._open_string: int | None = None  # where the string begins that is not at its end yet
         self._skipped = 0  # bytes of an oversized value already thrown away
         self._skip_head = b""
 
@@ -95,15 +98,38 @@ class DocumentScanner:
         out: list[Value | Broken] = []
         position = self._scan
         while True:
+            if self._open_string is not None:
+                position = self._end_string(position, out)
+                if self._open_string is not None:
+                    break
             depth = len(self._stack)
-            deep = depth > self._item_depth and (self._item_depth > 0 or depth > _SHALLOW)
             before = position
-            position = self._deep(position, out) if deep else self._shallow(position, out)
-            if position == before and len(self._stack) == depth:
+            position = self._deep(position, out) if self._is_deep else self._shallow(position, out)
+            if position == before and len(self._stack) == depth and self._open_string is None:
                 break
         self._scan = position
         self._shrink()
         return out
+
+    @property
+    def _is_deep(self) -> bool:
+        depth = len(self._stack)
+        return depth > self._item_depth and (self._item_depth > 0 or depth > _SHALLOW)
+
+    def _begin_string(self, at: int) -> int:
+        """A string that does not end in this block. Returns where its text begins."""
+        self._open_string = at
+        return at + 1
+
+    def _end_string(self, position: int, out: list[Value | Broken]) -> int:
+        """Looks for the end of the open string from here; returns how far that came."""
+        position = _IN_STRING.match(self._buffer, position).end()  # type: ignore[union-attr]
+        if position < len(self._buffer) and self._buffer[position] == 0x22:
+            start, self._open_string = self._open_string, None
+            position += 1
+            if not self._is_deep:
+                self._string(max(start or 0, 0), position, out)
+        return position
 
     def _deep(self, position: int, out: list[Value | Broken]) -> int:
         """Inside a value nothing but the nesting counts. Returns where it had to stop."""
@@ -115,8 +141,8 @@ class DocumentScanner:
             if position == length:
                 break
             byte = buffer[position]
-            if byte == 0x22:  # a string that ends in a later block
-                break
+            if byte == 0x22:
+                return self._begin_string(position)
             if byte in b"{[":
                 stack.append(byte)
             elif len(stack) > floor + 1:
@@ -135,12 +161,12 @@ class DocumentScanner:
                 self._between(position, start, out)
             byte = buffer[start]
             if byte == 0x22:
-                if match.end() - start == 1:  # a string that ends in a later block
-                    return start
+                if match.end() - start == 1:
+                    return self._begin_string(start)
                 self._string(start, match.end(), out)
             elif byte in b"{[":
                 self._open(start)
-                if len(self._stack) > self._item_depth and (self._item_depth or len(self._stack) > _SHALLOW):
+                if self._is_deep:
                     return match.end()
             else:
                 self._close(start, byte, out)
@@ -153,6 +179,8 @@ class DocumentScanner:
         """At the end of the stream: what was left open, as broken."""
         length = len(self._buffer)
         begin = self._start if self._start >= 0 else self._scan
+        if self._start < 0 and self._open_string is not None:
+            begin = max(self._open_string, 0)
         left = self._buffer[begin:length]
         out: list[Value | Broken] = []
         if self._start >= 0 or left.strip(_SPACE):
@@ -247,6 +275,8 @@ class DocumentScanner:
     def _shrink(self) -> None:
         """Forgets what is behind; of a value over the limit only its beginning is kept."""
         keep = self._start if self._start >= 0 else self._scan
+        if self._start < 0 and self._open_string is not None and self._scan - self._open_string <= HEAD_LIMIT:
+            keep = max(self._open_string, 0)
         if self._start >= 0 and self._scan - self._start > self.limit:
             if not self._skip_head:
                 self._skip_head = self._buffer[self._start : self._start + HEAD_LIMIT]
@@ -258,5 +288,7 @@ class DocumentScanner:
         self._base += keep
         self._scan -= keep
         self._doc_start -= keep
+        if self._open_string is not None:
+            self._open_string -= keep
         if self._start >= 0:
             self._start -= keep

@@ -19,8 +19,10 @@ LONG_LINE = 1024 * 1024
 _TEXT_LIMIT = 4 * LONG_LINE
 
 _OPENINGS = (b"\n{\n", b"\n[\n", b"\n{\r\n", b"\n[\r\n")
-# where a pretty-printed document may end, and where another record begins although it has not ended
-_BORDER = re.compile(rb"^(?:[}\]][^\n]*\n|(?=\{\"))", re.MULTILINE)
+# where another record begins although a document has not ended: JSON lines, klog and CRI lines
+_NEXT = re.compile(rb"\{\"|[IWEF]\d{4} \d\d:|\d{4}-\d\d-\d\dT")
+# that, or where a pretty-printed document may end
+_BORDER = re.compile(rb"^(?:[}\]][^\n]*\n|(?=" + _NEXT.pattern + rb"))", re.MULTILINE)
 
 
 class JsonReader:
@@ -100,15 +102,17 @@ class JsonReader:
         `whole`: the last line is complete although it has no newline.
         """
         while data and self._scanner is not None:
+            scanner = self._scanner
+            if scanner.begun and not self._one_line and not scanner.in_list and _NEXT.match(data):
+                self._end_document()  # it was cut off
+                break
             end = self._border(data, whole=whole)
             if end == 0:  # wait for the rest of the line
                 self._rest = data
                 return b""
             self._scan(data[:end])
             data = data[end:]
-            scanner = self._scanner
-            # a document that has ended, or one that was cut off: the next record begins here
-            if (scanner.begun and not scanner.inside) or (data.startswith(b'{"') and not scanner.in_list):
+            if scanner.begun and not scanner.inside:
                 self._end_document()
         return data
 
