@@ -317,6 +317,11 @@ class DeltaStoreTable:
             self.dt.cleanup_metadata()
         return max(0, before - sum(p.stat().st_size for p in log.iterdir()))
 
+    def last_commit_us(self) -> int:
+        """When the newest log entry was written, microseconds UTC."""
+        log = self.directory / "_delta_log"
+        return max((p.stat().st_mtime_ns // 1000 for p in log.glob("*.json")), default=0)
+
     # --- looking -----------------------------------------------------------------------------------------------------
 
     def files(self) -> list[LiveFile]:

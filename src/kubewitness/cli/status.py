@@ -1,0 +1,58 @@
+"""What is being recorded, how far the tables are behind, what was dropped or rejected, and how much room it takes."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from kubewitness.cli.options import add_output, add_state, paths_of
+from kubewitness.cli.render import print_json, style_for
+from kubewitness.store.status import status
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_state(parser)
+    add_output(parser, ("text", "json"))
+
+
+def run(args: argparse.Namespace) -> int:
+    found = status(paths_of(args))
+    if args.output == "json":
+        print_json(found)
+    else:
+        _print(found)
+    return 0
+
+
+def _print(s: dict[str, Any]) -> None:
+    style = style_for()
+    recorder = s["recorder"]
+    alive = style(f"recording (process {recorder['pid']})", "green") if recorder["alive"] else "nobody records now"
+    print(f"state     {s['state']}: {alive}")
+    waiting = sum(t["waiting"]["records"] for t in s["tables"].values())
+    limit = s["journal"]["size_limit"]
+    room = f" of {size(limit)}" if limit else ""
+    print(f"journal   {size(s['journal']['bytes'])}{room}, {waiting} records not in the tables yet")
+    if s["journal"]["quarantined"]:
+        print(style(f"          {s['journal']['quarantined']} damaged chunks set aside", "red"))
+    for source, counts in s["journal"]["sources"].items():
+        print(f"source    {source}: " + ", ".join(f"{n} {what}" for what, n in counts.items()))
+    print(f"raw       {size(s['raw']['bytes'])} in {s['raw']['segments']} segments")
+    print(f"disk      {size(s['disk']['free_bytes'])} free of {size(s['disk']['total_bytes'])}")
+    print(f"rejects   {s['rejects']}" + ("  (`kubewitness sql 'select * from rejects'`)" if s["rejects"] else ""))
+    print(f"\n{'table':<10}{'rows':>12}{'waiting':>9}{'files':>7}{'size':>10}  {'from':<20}{'to':<20}last commit")
+    for name, t in s["tables"].items():
+        if t["rows"] or t["waiting"]["records"]:
+            cells = (t["first"], t["last"], t["last_commit"])
+            first, last, commit = ((c or "-")[:19] for c in cells)
+            line = f"{name:<10}{t['rows']:>12}{t['waiting']['records']:>9}{t['files']:>7}{size(t['bytes']):>10}"
+            print(f"{line}  {first:<20}{last:<20}{commit}")
+
+
+def size(n: float) -> str:
+    """Bytes for people."""
+    for unit in ("B", "KB", "MB", "GB"):
+        if abs(n) < 1000:
+            return f"{n:.0f} {unit}" if unit == "B" else f"{n:.1f} {unit}"
+        n /= 1000
+    return f"{n:.1f} TB"
