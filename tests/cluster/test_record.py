@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,24 +59,26 @@ def test_a_drain_is_named_within_five_seconds_with_evidence_that_search_finds(
         kubectl = cluster.kubectl_of("alice").start("drain", node, "--ignore-daemonsets", "--delete-emptydir-data")
         question = ("who", "evicted", f"pod/{pod}", "-n", "shop")
 
-        def alice_named() -> dict[str, object] | None:
-            found: dict[str, object] = recorder.answer(*question)
-            root = found.get("root")
-            return found if isinstance(root, dict) and root.get("user") == "alice" else None
+        answers: list[dict[str, Any]] = []
 
-        answer = until("the answer that names alice", alice_named, 20)
-        took = time.time() - datetime.fromisoformat(str(answer["when"])).timestamp()
+        def proved() -> dict[str, Any] | None:
+            """The batches of a webhook arrive in any order: an early answer may lack the cordon, and says less."""
+            answers.append(recorder.answer(*question))
+            return answers[-1] if answers[-1].get("certainty") == "proved" else None
+
+        try:
+            answer = until("a proved answer", proved, 20)
+        except TimeoutError:
+            pytest.fail(f"no proved answer within 20 s; the last one: {answers[-1]}")
+        took = time.time() - datetime.fromisoformat(answer["when"]).timestamp()
         print(f"answered {took:.1f} s after the eviction")
         assert took < 5
         assert kubectl.wait(60) == 0
         assert answer["found"]
-        assert answer["mechanism"] == "drain"
-        assert answer["certainty"] == "proved", answer
-        root, chain = answer["root"], answer["chain"]
-        assert isinstance(root, dict)
-        assert isinstance(chain, list)
-        assert (root["kind"], root["object"]) == ("human", f"Node/{node}")
-        evidence = [id_ for link in chain for id_ in link["evidence"]]
+        assert answer["mechanism"] == "drain", answer
+        root = answer["root"]
+        assert (root["user"], root["kind"], root["object"]) == ("alice", "human", f"Node/{node}")
+        evidence = [id_ for link in answer["chain"] for id_ in link["evidence"]]
         assert len(evidence) >= 2
         for id_ in evidence:
             (row,) = recorder.answer("search", f"id={id_}")
