@@ -13,12 +13,13 @@ from kubewitness.errors import Malformed, UsageError
 from kubewitness.formats.ingest import Ingest
 from kubewitness.inputs.importer.detect import shape
 from kubewitness.inputs.importer.files import Source, read
+from kubewitness.inputs.importer.memory import give_back_memory
 from kubewitness.inputs.importer.readers import READERS, Reader, fingerprint
 from kubewitness.inputs.importer.targets import Target, open_target
 from kubewitness.record import Chunk
 
 #: raw bytes that are committed at once; chunks are handed on one at a time, so that memory does not grow with it
-BATCH_BYTES = 64 * 1024 * 1024
+BATCH_BYTES = 32 * 1024 * 1024
 
 _HEAD = 65_536
 
@@ -123,6 +124,7 @@ class Importer:
         self.summary.rejected += result.rejected
         if rejects:
             target.put(rejects)
+        give_back_memory()
 
     def _batch(self, stream: Iterator[Chunk], rejects: list[Chunk]) -> Iterator[Chunk]:
         """The next chunks, one at a time as the store takes them, up to the size of a batch."""
