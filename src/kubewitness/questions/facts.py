@@ -6,7 +6,7 @@ Original bytes are fetched for single records only, when a body has to tell some
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -19,6 +19,12 @@ from kubewitness.questions.targets import Ref
 
 #: (raw_seg, raw_frame, raw_off, raw_len) of a row
 RawPointer = tuple[int, int, int, int]
+
+#: verbs that change something
+WRITES = ("create", "update", "patch", "delete")
+#: rows of the first page of `newest_first`, and how many rows a request can have
+_FIRST_PAGE = 32
+_STAGES = 2
 
 #: what the API server's `exec`, `attach` and `port-forward` answer when they worked
 SWITCHING_PROTOCOLS = 101
@@ -259,23 +265,58 @@ class Facts:
 
     # requests
 
-    def requests(self, ref: Ref, verbs: Sequence[str] = (), *, status: bool = False) -> list[Request]:
-        """Requests about one object (or, without a name, one collection), oldest first.
+    def requests(self, ref: Ref, verbs: Sequence[str] = WRITES, *, status: bool = False) -> list[Request]:
+        """Requests about one object (or, without a name, one collection), oldest first; all writes by default.
 
-        Without `status`, writes of the status subresource are left out: nodes and pods have thousands.
+        Without `status`, writes of the status subresource are left out: nodes and pods have thousands. All writes of
+        an object are fetched at once, because a question asks for several kinds of them.
         """
-        key = (_plain(ref), tuple(sorted(verbs)), status)
+        ref = _plain(ref)
+        if ref.name and set(verbs) <= set(WRITES):
+            found = self._object_requests(ref, WRITES, status)
+            return found if verbs is WRITES else [r for r in found if r.verb in verbs]
+        return self._object_requests(ref, tuple(sorted(verbs)), status)
+
+    def _object_requests(self, ref: Ref, verbs: tuple[str, ...], status: bool) -> list[Request]:
+        key = (ref, verbs, status)
         found = self._by_object.get(key)
         if found is None:
-            where, params = _about(ref)
-            if verbs:
-                where.append(f"verb IN ({_marks(verbs)})")
-                params.extend(verbs)
-            if not status:
-                where.append("coalesce(subresource, '') <> 'status'")
+            where, params = self._object_where(ref, verbs, status)
             found = [r for r in self._query(where, params, self.window) if _same(r.ref, ref)]
             self._by_object[key] = found
         return found
+
+    def _object_where(self, ref: Ref, verbs: Sequence[str], status: bool) -> tuple[list[str], list[Any]]:
+        where, params = _about(ref)
+        where.append(f"verb IN ({_marks(verbs)})")
+        params.extend(verbs)
+        if not status:
+            where.append("coalesce(subresource, '') <> 'status'")
+        return where, params
+
+    def newest_first(
+        self, ref: Ref, verbs: Sequence[str], until: int, *, user: str = "", without: str = "", status: bool = False
+    ) -> Iterator[list[Request]]:
+        """Accepted requests about an object from `until` back, in pages that grow: who looks for the last of something
+        does not pay for the whole past. `user`: only this user's; `without`: no users whose names begin so."""
+        limit = _FIRST_PAGE
+        seen: set[str] = set()
+        while True:
+            where, params = self._object_where(_plain(ref), verbs, status)
+            if user:
+                where.append('"user" = ?')
+                params.append(user)
+            if without:
+                where.append('NOT starts_with("user", ?)')
+                params.append(without)
+            rows = self._query(where, params, self.window.clip(None, until), limit)
+            page = [r for r in reversed(rows) if r.done and r.id not in seen and _same(r.ref, ref)]
+            seen.update(r.id for r in page)
+            yield page
+            if len(rows) < limit // _STAGES:
+                return
+            until = rows[0].ts
+            limit *= 4
 
     def requests_in(
         self,

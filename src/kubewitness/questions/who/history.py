@@ -12,7 +12,7 @@ from kubewitness.questions.lives import Life
 from kubewitness.questions.who.case import controller_of
 
 #: how many writes before the one in question are looked at; older ones cannot be what is in force
-_DEPTH = 200
+_DEPTH = 100
 _DESIRED = "deployment.kubernetes.io/desired-replicas"
 
 

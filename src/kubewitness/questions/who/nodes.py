@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from kubewitness.questions.bodies import at
 from kubewitness.questions.facts import Bodies, Request, Window
 from kubewitness.questions.lives import Life
@@ -18,9 +20,7 @@ _DRAIN_US = 24 * 60 * MINUTE
 def ask(case: Case, asked: AskedObject, life: Life, verb: str, at_us: int | None) -> WhoAnswer:
     """Who cordoned, uncordoned, drained or tainted the node, last before `at`."""
     until = _FOREVER if at_us is None else at_us
-    writes = node_writes(case, life.ref.name, until)
-    bodies = case.facts.all_bodies(writes)
-    told = [(w, b) for w, b in zip(writes, bodies, strict=True) if b.request is not None]
+    told = _Told(node_writes(case, life.ref.name, until))
     if verb == "tainted":
         effect = _tainted(life, told)
     else:
@@ -35,7 +35,7 @@ def ask(case: Case, asked: AskedObject, life: Life, verb: str, at_us: int | None
             return verbs.not_found(case, asked, summary + "but evicted none of its pods.", [effect.link()], [])
         links = [d.link() for d in evictions]
     if effect is None:
-        if len(told) < len(writes):
+        if told.untold:
             case.need(
                 "what the writes of the node changed: audit level Request for patch and update of nodes would show it"
             )
@@ -47,8 +47,23 @@ def ask(case: Case, asked: AskedObject, life: Life, verb: str, at_us: int | None
     return result
 
 
-def _cordoned(life: Life, told: list[tuple[Request, Bodies]], value: bool, verb: str) -> Deed | None:
-    for write, bodies in reversed(told):
+class _Told:
+    """Writes with a body, newest first; `untold` counts those without that were passed."""
+
+    def __init__(self, writes: Iterator[tuple[Request, Bodies]]) -> None:
+        self._writes = writes
+        self.untold = 0
+
+    def __iter__(self) -> Iterator[tuple[Request, Bodies]]:
+        for write, bodies in self._writes:
+            if bodies.request is None:
+                self.untold += 1
+            else:
+                yield write, bodies
+
+
+def _cordoned(life: Life, told: _Told, value: bool, verb: str) -> Deed | None:
+    for write, bodies in told:
         if unschedulable(bodies, write.verb) is value and (write.verb == "patch" or not controller_of(write)):
             says = f"{who_said(write)} {verb} {life.ref.said()}{tool_of(write)}"
             action = {"cordoned": "cordon", "uncordoned": "uncordon"}.get(verb, "drain")
@@ -56,8 +71,8 @@ def _cordoned(life: Life, told: list[tuple[Request, Bodies]], value: bool, verb:
     return None
 
 
-def _tainted(life: Life, told: list[tuple[Request, Bodies]]) -> Deed | None:
-    for write, bodies in reversed(told):
+def _tainted(life: Life, told: _Told) -> Deed | None:
+    for write, bodies in told:
         taints = at(bodies.request, "spec", "taints")
         real = (
             [t for t in taints if isinstance(t, dict) and "key" in t and "effect" in t]
@@ -79,8 +94,10 @@ def _evictions(case: Case, cordon: Deed, node: str) -> list[Deed]:
     if request is None:
         return []
     ends = cordon.when + _DRAIN_US
-    for write in node_writes(case, node, _FOREVER):
-        if write.ts > cordon.when and unschedulable(case.facts.bodies(write), write.verb) is False:
+    for write, bodies in node_writes(case, node, _FOREVER):
+        if write.ts <= cordon.when:
+            break
+        if unschedulable(bodies, write.verb) is False:
             ends = min(ends, write.ts)
     window = Window(request.received, ends)
     evictions = case.facts.requests_in(

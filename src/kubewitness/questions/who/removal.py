@@ -199,7 +199,7 @@ def _certainty(case: Case, request: Request, life: Life) -> Certainty:
 def _had_effect(case: Case, request: Request, life: Life) -> bool:
     """Whether a sign soon after the request says that the object really went: the kubelet's, or a 404."""
     until = request.ts + _EFFECT_US
-    for r in case.facts.requests(life.ref):
+    for r in [*case.facts.requests(life.ref), *case.facts.requests(life.ref, ("get",))]:
         if request.ts <= r.ts <= until and ((r.done and _finishes(r)) or (r.code == _NOT_FOUND and not r.dry_run)):
             return True
     return any(

@@ -9,6 +9,8 @@ Below level Request the cordon's body is missing: a write of the node by the sam
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import chain
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from kubewitness.questions.bodies import at
@@ -25,8 +27,10 @@ def explain(case: Case, deed: Deed) -> Step | None:
     if request is None or deed.role != "remove" or request.subresource != "eviction":
         return None
     life = deed.life or case.life(deed.ref, when=deed.when)
-    listed = _node_listed(case, request)
-    place = case.node_of(deed.ref, life) or (listed[:3] if listed else None)
+    place = case.node_of(deed.ref, life)
+    if place is None:
+        listed = _node_listed(case, request)
+        place = listed[:3] if listed else None
     if place is None:
         case.need(
             f"the node of {deed.ref.said()}: level Request for create of pods/binding, or Events, would tell whether "
@@ -54,13 +58,12 @@ def node_ref(case: Case, node: str) -> Ref:
     return Ref(case.facts.cluster, "", "nodes", "", node, "Node")
 
 
-def node_writes(case: Case, node: str, until: int) -> list[Request]:
-    """Accepted writes of a node's spec and metadata, oldest first; the kubelet's own are left out."""
-    return [
-        r
-        for r in case.facts.requests(node_ref(case, node), ("patch", "update"))
-        if r.done and r.ts <= until and not r.subresource and not r.user.startswith("system:node:")
-    ]
+def node_writes(case: Case, node: str, until: int) -> Iterator[tuple[Request, Bodies]]:
+    """Accepted writes of a node's spec and metadata, newest first, with their bodies; not the kubelets'."""
+    pages = case.facts.newest_first(node_ref(case, node), ("patch", "update"), until, without="system:node:")
+    for page in pages:
+        writes = [r for r in page if not r.subresource]
+        yield from zip(writes, case.facts.all_bodies(writes), strict=True)
 
 
 def unschedulable(bodies: Bodies, verb: str) -> bool | None:
@@ -86,9 +89,8 @@ def find_cordon(case: Case, node: str, eviction: Request) -> tuple[Request | Non
 
     (None, ...) when a write of theirs may have been one, and nothing speaks for it.
     """
-    writes = node_writes(case, node, eviction.ts)
     unknown: list[Request] = []
-    for write, bodies in zip(reversed(writes), reversed(case.facts.all_bodies(writes)), strict=True):
+    for write, bodies in node_writes(case, node, eviction.ts):
         if bodies.request is None and bodies.response is None:
             unknown.append(write)
             continue
@@ -133,8 +135,8 @@ def _kubelet_saw(case: Case, node: str, write: Request) -> bool:
 def _node_listed(case: Case, eviction: Request) -> tuple[str, Certainty, str, int] | None:
     """A drain begins by listing the node's pods: the last such list by the evictor names the node, and its time."""
     everywhere = Ref(case.facts.cluster, "", "pods", "", "")
-    for r in reversed(case.facts.requests(everywhere, ("list",))):
-        if r.ts > eviction.ts or r.played != eviction.played:
+    for r in chain.from_iterable(case.facts.newest_first(everywhere, ("list",), eviction.ts, user=eviction.user)):
+        if r.played != eviction.played:
             continue
         selector = unquote(parse_qs(urlsplit(r.uri).query).get("fieldSelector", [""])[0])
         for part in selector.split(","):

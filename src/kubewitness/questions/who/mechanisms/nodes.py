@@ -30,8 +30,9 @@ def explain(case: Case, deed: Deed) -> Step | None:
         case.need(f"the node of {deed.ref.said()}: level Request for create of pods/binding, or Events, would tell")
         return Step(None)
     node, certainty, place_id = place
-    writes = node_writes(case, node, deed.when)
-    for write, bodies in zip(reversed(writes), reversed(case.facts.all_bodies(writes)), strict=True):
+    writes: list[Request] = []
+    for write, bodies in node_writes(case, node, deed.when):
+        writes.append(write)
         taint = _no_execute(bodies)
         if taint is None:
             continue
@@ -66,24 +67,23 @@ def _without_bodies(case: Case, deed: Deed, node: str, writes: list[Request]) ->
     people = [w for w in writes if not controller_of(w)]
     if not people:
         return Step(None)
-    says = f"{people[-1].person} changed node {node}{tool_of(people[-1])}, perhaps by a NoExecute taint"
-    cause = deed_of(people[-1], says, ref=node_ref(case, node), certainty="inferred", root_action="taint")
+    says = f"{people[0].person} changed node {node}{tool_of(people[0])}, perhaps by a NoExecute taint"
+    cause = deed_of(people[0], says, ref=node_ref(case, node), certainty="inferred", root_action="taint")
     return Step("taint", cause, final=True)
 
 
 def _lost(case: Case, node: str, write: Request, key: str, place_id: str) -> Deed:
-    status = [
-        r
-        for r in case.facts.requests(node_ref(case, node), ("patch", "update"), status=True)
-        if r.user == f"system:node:{node}" and r.done and r.ts < write.ts
-    ]
-    last = f"; its kubelet's last sign of life was at {format_us(status[-1].ts)}" if status else ""
+    heartbeats = case.facts.newest_first(
+        node_ref(case, node), ("patch", "update"), write.ts, user=f"system:node:{node}", status=True
+    )
+    status = next(heartbeats, [])
+    last = f"; its kubelet's last sign of life was at {format_us(status[0].ts)}" if status else ""
     cause = deed_of(
         write,
         f"node {node} was lost ({key}){last}",
         ref=node_ref(case, node),
         root_action="node-lost",
-        evidence=[place_id, *([status[-1].id] if status else [])],
+        evidence=[place_id, *([status[0].id] if status else [])],
     )
     cause.nobody = True
     cause.controller = ""
