@@ -39,7 +39,7 @@ def _print(s: dict[str, Any]) -> None:
         print(f"source    {source}: " + ", ".join(f"{n} {what}" for what, n in counts.items()))
     print(f"raw       {size(s['raw']['bytes'])} in {s['raw']['segments']} segments")
     print(f"disk      {size(s['disk']['free_bytes'])} free of {size(s['disk']['total_bytes'])}")
-    print(f"rejects   {s['rejects']}" + ("  (`kubewitness sql 'select * from rejects'`)" if s["rejects"] else ""))
+    print(f"rejects   {s['rejects']}" + ("  (look at table rejects with `kubewitness sql`)" if s["rejects"] else ""))
     print(f"\n{'table':<10}{'rows':>12}{'waiting':>9}{'files':>7}{'size':>10}  {'from':<20}{'to':<20}last commit")
     for name, t in s["tables"].items():
         if t["rows"] or t["waiting"]["records"]:

@@ -145,7 +145,7 @@ def _coverage(session: Session) -> Iterator[Finding]:
         yield Finding(
             "audit",
             "warning",
-            "the audit policy logs at level Metadata only: what was changed, and the names of generated objects, are missing",
+            "the audit policy logs at level Metadata only: what was changed, and generated names, are missing",
             "log writes at level Request or RequestResponse, see docs/recording.md",
         )
     else:

@@ -126,10 +126,10 @@ class Store:
             table.refresh()
 
     def _groups(self, table: DeltaStoreTable) -> list[tuple[frozenset[str] | None, Sequence[str]]]:
-        """Files by the columns they have."""
+        """Files by the columns they have, newest first: the latest N are then found before the old files are read."""
         assert self._con is not None
         groups: dict[frozenset[str] | None, list[str]] = {}
-        for file in table.files():
+        for file in sorted(table.files(), key=lambda f: f.max_ts or 0, reverse=True):
             groups.setdefault(table.columns_of(file, self._con), []).append(file.path)
         return list(groups.items())
 
