@@ -238,3 +238,12 @@ def test_scaled_names_the_scaling_and_changed_the_change(trail: Trail, who: Who)
     changed = who(trail, "deploy/web", "changed")
     assert changed.summary.startswith("bob rolled out deployment shop/web")
     assert who(trail, "deploy/web").question.verb == "scaled"
+
+
+def test_a_write_after_an_unrecorded_rollout_is_not_blamed_with_certainty(trail: Trail, who: Who) -> None:
+    w = begun(trail, "RequestResponse")
+    # somebody set web:2 while nothing was recorded; bob only changed a label, but his answer shows the new template
+    w.deployment(100, "bob", "update", "web:2", 2)
+    w.replicaset(100.2, "update", 1, "web:1", 1, 2)
+    w.loses(100.3, "web-abcdef1-aaaaa", 101, 1)
+    assert who(trail, "pod/web-abcdef1-aaaaa", "deleted").certainty == "inferred"

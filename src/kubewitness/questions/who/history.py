@@ -25,6 +25,8 @@ class SpecState(msgspec.Struct):
     paused: bool | None = None
     #: of a ReplicaSet: the Deployment's replicas when its controller wrote this
     desired: int | None = None
+    #: metadata.generation: every change of the spec raises it by one
+    generation: int | None = None
     #: replicas before this write
     before: int | None = None
     #: parts that this write changed (template, replicas, paused, other); None when no body tells
@@ -73,6 +75,8 @@ def _after(previous: SpecState | None, request: Request, bodies: Bodies) -> Spec
             state.template = template_of(body)
         state.replicas = replicas_of(body)
         state.paused = bool(at(body, "spec", "paused"))
+        generation = at(body, "metadata", "generation") if is_object(bodies.response) else None
+        state.generation = generation if isinstance(generation, int) else None
         state.desired = _number(at(body, "metadata", "annotations", _DESIRED))
     if previous is not None:
         state.before = previous.replicas

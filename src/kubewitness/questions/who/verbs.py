@@ -8,7 +8,7 @@ from kubewitness.questions import coverage
 from kubewitness.questions.bodies import at
 from kubewitness.questions.facts import SWITCHING_PROTOCOLS, Request
 from kubewitness.questions.lives import SKEW_US, Life
-from kubewitness.questions.model import AskedObject, Gap, Link, WhoAnswer
+from kubewitness.questions.model import AskedObject, Certainty, Gap, Link, WhoAnswer
 from kubewitness.questions.targets import Ref
 from kubewitness.questions.who import engine
 from kubewitness.questions.who.case import Case, Deed, controller_of, deed_of, event_deed, tool_of, who_said
@@ -81,7 +81,13 @@ def _changed(case: Case, life: Life, until: int) -> Deed | None:
     own = [s for s in states if not controller_of(s.request)] or states
     # `scaled` asks for scalings: they are told here only when nothing else was changed.
     chosen = [s for s in own if not _only_scales(s)] or own
-    return _told(chosen[-1], life.ref, states) if chosen else None
+    if not chosen:
+        return None
+    deed = _told(chosen[-1], life.ref, states)
+    if chosen[-1].touched is None:
+        deed.certainty = "inferred"
+        case.need(f"whether the {deed.action} of {life.ref.said()} changed anything, and what: audit level Request")
+    return deed
 
 
 def _only_scales(state: SpecState) -> bool:
@@ -139,7 +145,8 @@ def _reads(case: Case, life: Life, until: int) -> list[Deed]:
         requests += [(r, scope[0]) for r in case.facts.requests(collection, ("list", "watch"))]
     found: dict[tuple[str, str, str], tuple[Request, str, int]] = {}
     for r, scope_name in requests:
-        if not r.done or r.ts > until or not _selects(r, ref) or (life.born and r.ts < life.first):
+        open_watch = r.verb == "watch" and r.stage == "ResponseStarted"  # it may go on, and see what comes
+        if not r.done or r.ts > until or not _selects(r, ref) or (life.born and r.ts < life.first and not open_watch):
             continue
         key = (r.person, r.verb, scope_name)
         held = found.get(key)
@@ -150,7 +157,9 @@ def _reads(case: Case, life: Life, until: int) -> list[Deed]:
         covering = f" with a {r.verb} of {scope_name}" if scope_name else ""
         times = f", {count} times" if count > 1 else ""
         says = f"{who_said(r)} read {ref.said()}{covering}{tool_of(r)}{times}"
-        deeds.append(deed_of(r, says, ref=ref, root_action=r.verb, role="read"))
+        partly = any(word in r.uri for word in ("labelSelector=", "continue=")) if scope_name else False
+        sure: Certainty = "inferred" if partly else "proved"
+        deeds.append(deed_of(r, says, ref=ref, root_action=r.verb, role="read", certainty=sure))
     return deeds
 
 

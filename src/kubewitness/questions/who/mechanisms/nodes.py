@@ -10,13 +10,15 @@ import re
 from typing import Any
 
 from kubewitness.formats.times import format_us
-from kubewitness.questions.bodies import at
+from kubewitness.questions.bodies import at, is_object
 from kubewitness.questions.facts import Bodies, Request
 from kubewitness.questions.targets import Ref
-from kubewitness.questions.who.case import Case, Deed, Step, controller_of, deed_of, tool_of, weaker, who_said
+from kubewitness.questions.who.case import MINUTE, Case, Deed, Step, controller_of, deed_of, tool_of, weaker, who_said
 from kubewitness.questions.who.mechanisms.eviction import node_ref, node_writes
 
 _TAINT_CONTROLLERS = frozenset({"node-controller", "taint-eviction-controller", "node-lifecycle-controller"})
+#: a taint that was taken away again acts at most this much later
+_ACTS_WITHIN_US = MINUTE
 _LOST = ("node.kubernetes.io/unreachable", "node.kubernetes.io/not-ready")
 
 
@@ -31,20 +33,47 @@ def explain(case: Case, deed: Deed) -> Step | None:
         return Step(None)
     node, certainty, place_id = place
     writes: list[Request] = []
-    for write, bodies in node_writes(case, node, deed.when):
-        writes.append(write)
-        taint = _no_execute(bodies)
-        if taint is None:
+    found = _taint_in_force(case, node, deed.when, writes)
+    if found is None:
+        return _without_bodies(case, deed, node, writes)
+    write, taint, doubt = found
+    key = str(taint.get("key", ""))
+    if key in _LOST:
+        return Step("node-lost", _lost(case, node, write, key, place_id), doubt=doubt)
+    text = f"{key}{'=' + str(taint['value']) if taint.get('value') else ''}:NoExecute"
+    says = f"{who_said(write)} tainted node {node} with {text}{tool_of(write)}"
+    cause = deed_of(
+        write, says, ref=node_ref(case, node), certainty=certainty, root_action="taint", evidence=[place_id]
+    )
+    return Step("taint", cause, final=True, doubt=doubt)
+
+
+def _taint_in_force(
+    case: Case, node: str, until: int, passed: list[Request]
+) -> tuple[Request, dict[str, Any], bool] | None:
+    """The write that first set the NoExecute taint that was on the node; whether another one was there as well.
+
+    Later writes carry a taint on: the one before which the node did not have it is its author's.
+    """
+    origin: Request | None = None
+    taint: dict[str, Any] = {}
+    doubt = False
+    for write, bodies in node_writes(case, node, until):
+        passed.append(write)
+        taints = _taints_after(bodies)
+        if taints is None:
             continue
-        if controller_of(write) in _TAINT_CONTROLLERS or str(taint.get("key", "")) in _LOST:
-            return Step("node-lost", _lost(case, node, write, str(taint.get("key", "")), place_id))
-        text = f"{taint.get('key')}{'=' + str(taint['value']) if taint.get('value') else ''}:NoExecute"
-        says = f"{who_said(write)} tainted node {node} with {text}{tool_of(write)}"
-        cause = deed_of(
-            write, says, ref=node_ref(case, node), certainty=certainty, root_action="taint", evidence=[place_id]
-        )
-        return Step("taint", cause, final=True)
-    return _without_bodies(case, deed, node, writes)
+        if origin is None:
+            if taints:
+                taint = next((t for t in taints if t.get("key") in _LOST), taints[0])
+                origin, doubt = write, len(taints) > 1
+            elif until - write.ts > _ACTS_WITHIN_US:
+                break
+        elif any(t.get("key") == taint.get("key") and t.get("value") == taint.get("value") for t in taints):
+            origin = write
+        else:
+            break
+    return (origin, taint, doubt) if origin is not None else None
 
 
 def _without_bodies(case: Case, deed: Deed, node: str, writes: list[Request]) -> Step:
@@ -90,18 +119,19 @@ def _lost(case: Case, node: str, write: Request, key: str, place_id: str) -> Dee
     return cause
 
 
-def _no_execute(bodies: Bodies) -> dict[str, Any] | None:
-    """The NoExecute taint that a write added or carried."""
-    for body in (bodies.request, bodies.response):
-        taints = at(body, "spec", "taints")
-        if isinstance(body, list):
-            taints = [t for op in body if isinstance(op, dict) for t in _as_list(op.get("value"))]
-        for taint in _as_list(taints):
-            if isinstance(taint, dict) and taint.get("effect") == "NoExecute" and "$patch" not in taint:
-                return taint
-        if taints is not None:
-            return None
-    return None
+def _taints_after(bodies: Bodies) -> list[dict[str, Any]] | None:
+    """The node's NoExecute taints after a write; None when no body tells."""
+    if is_object(bodies.response):
+        taints: Any = at(bodies.response, "spec", "taints") or []
+    elif isinstance(bodies.request, list):  # JSON patch
+        paths = [op for op in bodies.request if isinstance(op, dict) and "taints" in str(op.get("path"))]
+        taints = [t for op in paths for t in _as_list(op.get("value"))] if paths else None
+    else:
+        spec = at(bodies.request, "spec")
+        taints = (spec["taints"] or []) if isinstance(spec, dict) and "taints" in spec else None
+    if taints is None:
+        return None
+    return [t for t in _as_list(taints) if isinstance(t, dict) and t.get("effect") == "NoExecute" and "$patch" not in t]
 
 
 def _as_list(value: Any) -> list[Any]:

@@ -23,6 +23,8 @@ from kubewitness.questions.who.mechanisms import replicas_bare
 _DEPLOYMENT_CONTROLLER = "deployment-controller"
 #: two writes of a ReplicaSet so close that a controller may have acted on either
 _TOGETHER_US = SECOND
+#: the deployment controller acts on a write within this time
+_PROMPT_US = 30 * SECOND
 
 
 def explain_pod(case: Case, deed: Deed) -> Step | None:
@@ -140,15 +142,26 @@ def _turn(states: list[SpecState], template: object, *, begins: bool) -> tuple[S
     for i in range(len(known) - 1, 0, -1):
         was, now = known[i - 1].template == template, known[i].template == template
         if (was, now) == ((False, True) if begins else (True, False)):
-            hidden = [
-                s for s in states if s.touched is None and known[i - 1].request.ts < s.request.ts < known[i].request.ts
-            ]
-            return known[i], "inferred" if hidden else "proved"
+            return known[i], "proved" if _unbroken(states, known[i - 1], known[i]) else "inferred"
     if known and (known[0].template == template) == begins:
         first = known[0]
         if first.touched is not None and "template" in first.touched:
             return first, "proved" if begins else "inferred"
     return None
+
+
+def _unbroken(states: list[SpecState], before: SpecState, after: SpecState) -> bool:
+    """Whether nothing unrecorded can have changed the spec between two states, so that the later one did.
+
+    metadata.generation counts the changes of the spec; a patch names what it touches.
+    """
+    request = after.request
+    between = [s for s in states if before.request.ts < s.request.ts < request.ts]
+    if any(s.touched is None for s in between):
+        return False
+    if before.generation is not None and after.generation is not None:
+        return after.generation - before.generation <= len(between) + 1
+    return request.verb != "update" and after.touched is not None and "template" in after.touched
 
 
 def _resized(case: Case, ref: Ref, states: list[SpecState], current: SpecState, certainty: Certainty) -> Step:
@@ -157,7 +170,9 @@ def _resized(case: Case, ref: Ref, states: list[SpecState], current: SpecState, 
     resizing = [s for s in states if s.touched is not None and "replicas" in s.touched]
     exact = [s for s in resizing if s.replicas == wanted]
     if exact:
-        return Step("scale-down", scaling_deed(exact[-1], ref, certainty))
+        # The controller acts at once: a write of long before was perhaps followed by others that were not recorded.
+        prompt = current.request.ts - exact[-1].request.ts <= _PROMPT_US
+        return Step("scale-down", scaling_deed(exact[-1], ref, certainty if prompt else "inferred"))
     unknown = [s for s in states if s.replicas is None or s.touched is None]
     if unknown:
         return Step("scale-down", scaling_deed(unknown[-1], ref, "inferred"))
