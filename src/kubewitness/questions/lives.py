@@ -49,7 +49,9 @@ def lives_of(facts: Facts, ref: Ref) -> list[Life]:
     events = facts.events(ref)
     versions = facts.versions(ref)
     if not requests and not events and not versions:
-        return []
+        requests = [r for r in facts.requests(ref, ("get", "watch")) if r.done]  # it was there to be read
+        if not requests:
+            return []
     lives: dict[str, Life] = {}
     for r in requests:
         if r.uid and _tells_uid(r):
