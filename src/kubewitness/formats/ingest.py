@@ -18,7 +18,8 @@ import msgspec
 from kubewitness.errors import Malformed
 from kubewitness.formats import admission, audit, envelopes, events, logs, objects, redact
 from kubewitness.formats.audit import AuditEvent
-from kubewitness.formats.sniff import Found, sniff
+from kubewitness.formats.found import Found
+from kubewitness.formats.sniff import sniff
 from kubewitness.formats.split import split_audit
 from kubewitness.record import Chunk, ChunkBuilder, Note
 

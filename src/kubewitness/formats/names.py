@@ -137,7 +137,8 @@ def plural(kind: str) -> str:
 
 
 _keys: dict[tuple[str, str, str, str, str], int] = {}
-_KEY_CACHE_LIMIT = 65_536
+# some 300 bytes each; names come in runs, so that more would hardly be found more often
+_KEY_CACHE_LIMIT = 8_192
 
 
 def object_key(cluster: str, group: str, resource: str, namespace: str, name: str) -> int:

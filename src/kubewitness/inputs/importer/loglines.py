@@ -8,9 +8,10 @@ audit records.
 from __future__ import annotations
 
 from kubewitness.errors import Malformed
+from kubewitness.formats.found import Found
 from kubewitness.formats.ingest import LINE_LIMIT, Ingest
 from kubewitness.formats.logs import decode, docker_part
-from kubewitness.formats.sniff import Found, sniff
+from kubewitness.formats.sniff import sniff
 from kubewitness.inputs.importer.detect import CRI, KLOG
 from kubewitness.record import Chunk
 
