@@ -53,7 +53,7 @@ def test_a_lost_node_is_nobodys_doing_and_its_last_sign_of_life_is_told(trail: T
     assert (answer.mechanism, answer.certainty) == ("node-lost", "proved")
     assert answer.root is not None
     assert (answer.root.user, answer.root.kind, answer.root.object) == (None, "node", "Node/n1")
-    assert "last sign of life was at 2026-03-01T10:00:10" in answer.summary
+    assert "last recorded sign of life was at 2026-03-01T10:00:10" in answer.summary
 
 
 def test_drained_names_who_cordoned_and_evicted_and_counts_the_pods(trail: Trail, who: Who) -> None:

@@ -106,7 +106,7 @@ def _lost(case: Case, node: str, write: Request, key: str, place_id: str) -> Dee
         node_ref(case, node), ("patch", "update"), write.ts, user=f"system:node:{node}", status=True
     )
     status = next(heartbeats, [])
-    last = f"; its kubelet's last sign of life was at {format_us(status[0].ts)}" if status else ""
+    last = f"; its kubelet's last recorded sign of life was at {format_us(status[0].ts)}" if status else ""
     cause = deed_of(
         write,
         f"node {node} was lost ({key}){last}",
