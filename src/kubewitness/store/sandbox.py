@@ -22,7 +22,7 @@ from kubewitness.store.session import Session, Store
 
 #: Table functions that touch nothing but their arguments.
 _TABLE_FUNCTIONS = frozenset(
-    ("unnest", "range", "generate_series", "json_each", "json_tree", "repeat", "repeat_row", "generate_subscripts")
+    ("unnest", "range", "generate_series", "json_each", "json_tree", "repeat_row", "generate_subscripts")
 )
 #: Functions that tell of the process, or reach beyond the query.
 _FUNCTIONS = frozenset(
@@ -31,6 +31,10 @@ _FUNCTIONS = frozenset(
         *("kw_raw", "write_log", "parse_duckdb_log_message", "current_query", "current_database", "current_schemas"),
         "sleep_ms",
     )
+)
+#: Functions whose one value may be of any size: DuckDB makes it outside its memory limit and cannot be interrupted.
+_BOMBS = frozenset(
+    ("repeat", "lpad", "rpad", "list_resize", "array_resize", "printf", "format", "bar", "range", "generate_series")
 )
 _SYSTEM = re.compile(r"(duckdb|pragma|sqlite|pg|kw|information_schema|read|parquet|arrow|pandas|python)_|.*[./\\]")
 _EXPLAIN = re.compile(r"\s*explain\s+(analyze\s+)?", re.IGNORECASE)
@@ -110,8 +114,9 @@ def check(con: duckdb.DuckDBPyConnection, sql: str) -> None:
     bad = next((n for n in names if _SYSTEM.match(n)), None)
     if bad is not None:
         raise UsageError(f"SQL: {bad!r} cannot be the name of a WITH query")
+    calls = [n["function"] for n in _nodes(tree) if n.get("type") == "TABLE_FUNCTION"]
     for node in _nodes(tree):
-        _check_node(node, names)
+        _check_node(node, names, is_scalar=not any(node is c for c in calls))
 
 
 def _without_comments(sql: str) -> str:
@@ -138,7 +143,7 @@ def _cte_names(tree: Any) -> Iterator[str]:
             yield str(node["cte_name"])
 
 
-def _check_node(node: dict[str, Any], ctes: set[str]) -> None:
+def _check_node(node: dict[str, Any], ctes: set[str], *, is_scalar: bool) -> None:
     kind = node.get("type")
     if kind in ("BASE_TABLE", "SHOW_REF") and "table_name" in node:
         name = str(node["table_name"]).lower()
@@ -149,9 +154,9 @@ def _check_node(node: dict[str, Any], ctes: set[str]) -> None:
         name = str(node.get("function", {}).get("function_name", "")).lower()
         if name not in _TABLE_FUNCTIONS:
             raise UsageError(f"SQL: table function {name!r} is not allowed here")
-    if node.get("class") == "FUNCTION":
+    if node.get("class") == "FUNCTION" and is_scalar:
         name = str(node.get("function_name", "")).lower()
-        if name in _FUNCTIONS or (_SYSTEM.match(name) and not name.startswith("pg_typeof")):
+        if name in _FUNCTIONS or name in _BOMBS or _SYSTEM.match(name):
             raise UsageError(f"SQL: function {name!r} is not allowed here")
 
 
