@@ -18,6 +18,8 @@ _SILENCE_US = 5 * _MINUTE
 #: causes are looked for this long before the root
 _BEFORE_US = 2 * _MINUTE
 _NAMES = 20_000
+#: more clusters than this in one state are not told apart for the user's convenience
+_CLUSTERS = 100
 
 
 def around(life: Life) -> Window:
@@ -39,8 +41,8 @@ def told(facts: Facts) -> list[str]:
     """What is recorded, as sentences."""
     found = ranges(facts)
     if not found:
-        clusters = [str(c) for (c,) in facts.session.query("SELECT DISTINCT cluster FROM audit LIMIT 20")]
-        others = f"; recorded clusters: {', '.join(clusters)}" if clusters else ""
+        names = clusters(facts.session)
+        others = f"; recorded clusters: {', '.join(names)}" if names else ""
         return [f"any record of cluster {facts.cluster!r}{others}"]
     return [
         "it may lie outside of what was recorded: "
@@ -114,15 +116,30 @@ def resources(facts: Facts) -> list[tuple[str, str]]:
     return [(str(g), str(r)) for g, r in facts.session.query(sql)]
 
 
+def clusters(session: Session) -> list[str]:
+    """The clusters that were recorded. Asks for one that is not known yet until there is none: the tables are
+    partitioned by cluster, so that each of these questions looks into no file of a known one."""
+    names: list[str] = ["default"]
+    found: set[str] = set()
+    for table in ("audit", "events", "objects"):
+        if session.query(f"SELECT 1 FROM {table} WHERE cluster = 'default' LIMIT 1"):  # noqa: S608
+            found.add("default")
+        while len(names) < _CLUSTERS:
+            marks = ", ".join("?" * len(names))
+            sql = f"SELECT cluster FROM {table} WHERE cluster NOT IN ({marks}) LIMIT 1"  # noqa: S608
+            rows = session.query(sql, names)
+            if not rows:
+                break
+            names.append(str(rows[0][0]))
+            found.add(str(rows[0][0]))
+    return sorted(found)
+
+
 def cluster_of(session: Session, asked: str | None) -> str:
     """The cluster asked for, else the only one recorded. Raises `UsageError` when there are several."""
     if asked:
         return asked
-    rows = session.query(
-        "SELECT DISTINCT cluster FROM audit UNION SELECT DISTINCT cluster FROM events "
-        "UNION SELECT DISTINCT cluster FROM objects"
-    )
-    names = sorted(str(name) for (name,) in rows if name)
+    names = clusters(session)
     if len(names) > 1 and "default" not in names:
         raise UsageError(f"several clusters are recorded ({', '.join(names)}); choose one with --cluster")
     return names[0] if len(names) == 1 else "default"
