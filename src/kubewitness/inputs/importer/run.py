@@ -17,9 +17,10 @@ from kubewitness.inputs.importer.memory import give_back_memory
 from kubewitness.inputs.importer.readers import READERS, Reader, fingerprint
 from kubewitness.inputs.importer.targets import Target, open_target
 from kubewitness.record import Chunk
+from kubewitness.store.writer import COMMIT_BYTES
 
 #: raw bytes that are committed at once; chunks are handed on one at a time, so that memory does not grow with it
-BATCH_BYTES = 32 * 1024 * 1024
+BATCH_BYTES = COMMIT_BYTES
 
 _HEAD = 65_536
 

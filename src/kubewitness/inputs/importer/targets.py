@@ -17,6 +17,8 @@ from kubewitness.store.lock import lock_holder
 
 #: chunks given to the journal in one transaction (bytes)
 _APPEND = 4 * 1024 * 1024
+#: batches after which small files are merged, so that a long import leaves few of them
+_COMPACT_EVERY = 32
 #: seconds between looks at a journal that others drain
 _LOOK = 0.25
 
@@ -61,9 +63,13 @@ def open_target(paths: StatePaths, say: Say) -> Iterator[Target]:
 class _Direct:
     def __init__(self, writer: StoreWriter) -> None:
         self._writer = writer
+        self._puts = 0
 
     def put(self, chunks: Iterable[Chunk]) -> Stored:
         result = self._writer.commit(chunks)
+        self._puts += 1
+        if self._puts % _COMPACT_EVERY == 0:
+            self._writer.compact()
         return Stored(result.stored, result.duplicates, result.rejected)
 
     def finish(self) -> None:
