@@ -27,6 +27,8 @@ from kubewitness.record import Chunk, ChunkBuilder, Note
 REJECT_LIMIT = 64 * 1024
 #: a line longer than this is not read as a record (bytes)
 LINE_LIMIT = 16 * 1024 * 1024
+#: items of a webhook's body that make one chunk, when nothing is odd among them
+_BODY_ITEMS = 256
 
 
 class Ingest:
@@ -82,34 +84,50 @@ class Ingest:
             lines.pop()
         if b"\r\n" in block:
             return self._line_by_line(lines, file, offset)
+        decoded = self._plain(lines)
+        if decoded is None:
+            return self._line_by_line(lines, file, offset)
+        return [self._whole(block, lines, decoded)]
+
+    def feed_body(self, body: bytes, *, file: str = "") -> list[Chunk]:
+        """The chunks of an audit webhook's body. Broken items are rejected one by one, the others kept."""
+        self._us = _now_us()
+        items, bad = split_audit(body)
+        for start in range(0, len(items), _BODY_ITEMS):
+            group = items[start : start + _BODY_ITEMS]
+            decoded = self._plain(group)
+            if decoded is not None:
+                self._done.append(self._whole(b"\n".join((*group, b"")), group, decoded))
+                continue
+            for item in group:
+                self._audit_or_any(item, file, -1)
+        for part in bad:
+            self._reject(part.raw, part.reason, file, part.offset, part.length)
+        return self.take()
+
+    def _plain(self, records: list[bytes]) -> list[AuditEvent] | None:
+        """The records decoded, if they are audit events of which none needs to be looked at alone."""
         try:
-            decoded = [audit.strict_decode(line) for line in lines]
+            decoded = [audit.strict_decode(record) for record in records]
         except (msgspec.MsgspecError, UnicodeDecodeError):
-            return self._line_by_line(lines, file, offset)
+            return None
         if (self.only and "audit" not in self.only) or any(map(_needs_care, decoded)):
-            return self._line_by_line(lines, file, offset)
-        self._count("audit", len(lines), len(block))
-        chunk = Chunk(
+            return None
+        return decoded
+
+    def _whole(self, block: bytes, records: list[bytes], decoded: list[AuditEvent]) -> Chunk:
+        """One chunk of plain audit events; `block` is the records, each with a newline after it."""
+        self._count("audit", len(records), len(block))
+        return Chunk(
             "audit",
             data=block,
-            ends=array("I", accumulate(map(len, lines), lambda end, length: end + 1 + length)),
+            ends=array("I", accumulate(map(len, records), lambda end, length: end + 1 + length)),
             keys=self._keys(decoded),
             cluster=self.cluster,
             source=self.source,
             tag=self.tag,
             received_us=self._us,
         )
-        return [chunk]
-
-    def feed_body(self, body: bytes, *, file: str = "") -> list[Chunk]:
-        """The chunks of an audit webhook's body. Broken items are rejected one by one, the others kept."""
-        self._us = _now_us()
-        items, bad = split_audit(body)
-        for item in items:
-            self._audit_or_any(item, file, -1)
-        for part in bad:
-            self._reject(part.raw, part.reason, file, part.offset, part.length)
-        return self.take()
 
     def add(self, found: Found, *, file: str = "", offset: int = -1, event: AuditEvent | None = None) -> None:
         """One record whose table is known (see `formats.sniff`); it is in the chunks of the next `take`.
