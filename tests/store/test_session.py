@@ -47,7 +47,7 @@ def test_a_record_is_visible_as_soon_as_it_is_in_the_journal_and_stays_so_when_c
         with store.session() as s:
             assert s.query("SELECT raw_seg < 0, count(*) FROM audit GROUP BY 1 ORDER BY 1") == [(False, 30), (True, 1)]
             rows = s.query(f"SELECT {POINTER} FROM audit ORDER BY ts")
-            assert s.raw(rows) == [*lines, audit_line(99)]  # type: ignore[arg-type]
+            assert s.raw(rows) == [*lines, audit_line(99)]
 
 
 def test_a_session_keeps_its_moment_while_others_record_and_commit(tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_a_session_keeps_its_moment_while_others_record_and_commit(tmp_path: Pat
             with store.session() as later:
                 assert later.query("SELECT count(*) FROM audit") == [(20,)]
             assert s.query("SELECT count(*) FROM audit") == [(10,)]
-            assert len(s.raw(s.query(f"SELECT {POINTER} FROM audit"))) == 10  # type: ignore[arg-type]
+            assert len(s.raw(s.query(f"SELECT {POINTER} FROM audit"))) == 10
 
 
 def test_a_repeat_of_a_committed_record_in_the_journal_is_seen_once(tmp_path: Path) -> None:

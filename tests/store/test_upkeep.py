@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from kubewitness.errors import StateError
 from kubewitness.store import Store, StoreWriter
 from kubewitness.store.segments import segments
 from tests.store.states import DAY, audit_run, paths_in
@@ -27,7 +28,7 @@ def test_merging_keeps_every_record_and_leaves_few_files(tmp_path: Path) -> None
     with Store(paths).session() as s:
         assert s.query("SELECT count(*), count(DISTINCT record_key) FROM audit") == [(250, 250)]
         rows = s.query("SELECT raw_seg, raw_frame, raw_off, raw_len FROM audit")
-        assert len({*s.raw(rows)}) == 250  # type: ignore[arg-type]
+        assert len({*s.raw(rows)}) == 250
 
 
 def test_a_day_that_is_over_is_sorted_by_object_and_the_open_day_is_not(tmp_path: Path) -> None:
@@ -56,7 +57,7 @@ def test_days_older_than_the_retention_are_dropped_and_their_space_given_back(tm
         assert len(list((w.directory / "audit").glob("day=*"))) == 6
     with Store(paths).session() as s:
         assert s.query("SELECT count(DISTINCT day), count(*) FROM audit") == [(6, 1200)]
-        assert len(s.raw(s.query("SELECT raw_seg, raw_frame, raw_off, raw_len FROM audit"))) == 1200  # type: ignore[arg-type]
+        assert len(s.raw(s.query("SELECT raw_seg, raw_frame, raw_off, raw_len FROM audit"))) == 1200
 
 
 def test_the_oldest_days_go_until_the_rest_fits_and_the_newest_always_stays(tmp_path: Path) -> None:
@@ -84,14 +85,11 @@ def test_dropped_files_stay_for_the_grace_period(tmp_path: Path) -> None:
 
 
 def test_a_merge_that_is_killed_leaves_the_table_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from kubewitness.errors import StateError
-    from kubewitness.store import merging
-
     paths = paths_in(tmp_path)
     with StoreWriter.acquire(paths) as w:
         for n in range(12):
             w.commit([audit_run(n * 10, 10)])
-        monkeypatch.setattr(merging.sys, "executable", "/bin/false")
+        monkeypatch.setattr("kubewitness.store.merging.sys.executable", "/bin/false")
         with pytest.raises(StateError, match="cannot merge"):
             w.compact()
         monkeypatch.undo()

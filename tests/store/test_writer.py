@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from arro3.core import Schema
 from deltalake import DeltaTable
 
 from kubewitness.contracts import Batch
@@ -65,7 +66,7 @@ def test_what_cannot_be_understood_is_kept_with_place_and_reason(tmp_path: Path)
         row = s.dicts("SELECT * FROM rejects")[0]
         assert (row["file"], row["offset"]) == ("a.log", 700)
         assert "not an audit Event" in row["reason"]
-        assert s.raw([tuple(row[k] for k in ("raw_seg", "raw_frame", "raw_off", "raw_len"))]) == [b"{broken"]  # type: ignore[list-item]
+        assert s.raw([tuple(row[k] for k in ("raw_seg", "raw_frame", "raw_off", "raw_len"))]) == [b"{broken"]
 
 
 def test_a_reused_audit_id_is_kept_and_flagged_in_the_same_commit_a_later_one_and_the_journal(tmp_path: Path) -> None:
@@ -133,10 +134,10 @@ def test_a_commit_that_was_not_acknowledged_to_the_journal_is_not_repeated(tmp_p
     with Journal(paths.create().journal) as journal:
         with StoreWriter.acquire(paths) as w:
             journal.append([Batch([audit_run(0, 100)])])
-            journal.advance = lambda *a: (_ for _ in ()).throw(RuntimeError("died"))  # type: ignore[method-assign,assignment]
+            journal.advance = lambda *a: (_ for _ in ()).throw(RuntimeError("died"))  # type: ignore[method-assign]
             with pytest.raises(RuntimeError):
                 w.drain(journal)
-            del journal.advance  # type: ignore[method-assign]
+            del journal.advance
         assert journal.stats().held.chunks == 1
         with Store(paths).session() as s:
             assert s.query("SELECT count(*) FROM audit") == [(100,)]
@@ -180,10 +181,11 @@ def test_a_table_of_an_older_schema_gets_the_new_columns_and_its_rows_show_null(
     with StoreWriter.acquire(paths) as w:
         old = DeltaStoreTable("audit", w.directory / "audit")
         old.directory.mkdir(parents=True)
-        fields = [f for f in arrow_schema("audit") if f.name not in ("digest", "owner_uid", "dry_run")]
+        schema = arrow_schema("audit")
+        fields = [schema.field(n) for n in schema.names if n not in ("digest", "owner_uid", "dry_run")]
         DeltaTable.create(
             old.directory,
-            schema=type(arrow_schema("audit"))(fields),
+            schema=Schema(fields),
             partition_by=["day", "cluster"],
             configuration={"kubewitness.schema": "0"},
             raise_if_key_not_exists=False,

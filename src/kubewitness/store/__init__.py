@@ -7,7 +7,25 @@ with StoreWriter.acquire(paths) as w:                         # one process at a
     w.drain(journal)
 """
 
-from kubewitness.store.session import Session, Store
-from kubewitness.store.writer import CommitResult, DrainResult, StoreWriter
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kubewitness.store.session import Session, Store
+    from kubewitness.store.writer import CommitResult, DrainResult, StoreWriter
 
 __all__ = ["CommitResult", "DrainResult", "Session", "Store", "StoreWriter"]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports when used: the process that merges files needs neither the writer nor the reader."""
+    if name in ("Session", "Store"):
+        from kubewitness.store import session
+
+        return getattr(session, name)
+    if name in __all__:
+        from kubewitness.store import writer
+
+        return getattr(writer, name)
+    raise AttributeError(name)

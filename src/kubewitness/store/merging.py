@@ -23,13 +23,25 @@ from kubewitness.errors import StateError
 from kubewitness.store import sqlbase
 from kubewitness.store.columns import sql_type
 from kubewitness.store.schema import TABLE_COLUMNS
-from kubewitness.store.tables import STATS_COLUMNS, NewFile
 
+#: Columns with minimum and maximum in the log: those that skip files.
+STATS_COLUMNS = ("ts", "object_key", "raw_seg")
 #: Rows of a row group: what a lookup by object reads at least.
 ROW_GROUP = 16_384
 #: Memory for the merge (MB): streaming needs little, a sort some blocks of every column.
 _MERGE_MB = 160
 _SORT_MB = 288
+
+
+class NewFile(msgspec.Struct):
+    """A Parquet file that is complete and synced but not yet part of a table; statistics as the Delta log has them."""
+
+    path: str
+    size: int
+    rows: int
+    low: dict[str, Any]
+    high: dict[str, Any]
+    nulls: dict[str, int]
 
 
 class Task(msgspec.Struct):

@@ -13,11 +13,10 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import unquote
 
 import duckdb
-import msgspec
 from arro3.core import Table as ArrowTable
 from deltalake import (
     ColumnProperties,
@@ -34,14 +33,13 @@ from deltalake.transaction import AddAction, RemoveAction
 
 from kubewitness.errors import StateError
 from kubewitness.store.columns import arrow_schema
+from kubewitness.store.merging import STATS_COLUMNS, NewFile
 from kubewitness.store.schema import PARTITIONS, SCHEMA_VERSION, TABLE_COLUMNS
 from kubewitness.store.segments import fsync_directory
 
 _VERSION = "kubewitness.schema"
 _FULL_SINCE = "kubewitness.full_since"
 
-#: Columns with minimum and maximum in the log: those that skip files.
-STATS_COLUMNS = ("ts", "object_key", "raw_seg")
 #: Logs older than this are cleaned up (a reader holds its snapshot's file list in memory, not the log).
 LOG_RETENTION = "interval 1 hours"
 _CHECKPOINT_EVERY = 20
@@ -70,17 +68,6 @@ class LiveFile(NamedTuple):
     max_ts: int | None
     min_seg: int | None
     max_seg: int | None
-
-
-class NewFile(msgspec.Struct):
-    """A Parquet file that is complete and synced but not yet part of a table; statistics as the Delta log has them."""
-
-    path: str
-    size: int
-    rows: int
-    low: dict[str, Any]
-    high: dict[str, Any]
-    nulls: dict[str, int]
 
 
 class DeltaStoreTable:
