@@ -181,24 +181,26 @@ def _execute(
 ) -> SqlResult:
     """Runs it in a thread of its own, so that this one can be interrupted, and interrupts it when it must end."""
     outcome: list[SqlResult | BaseException] = []
+    done = threading.Event()  # not Thread.join: interrupted by Ctrl-C, it takes a running thread for ended
 
     def work() -> None:
         try:
             outcome.append(_fetch(con, sql, limits))
         except BaseException as e:
             outcome.append(e)
+        finally:
+            done.set()
 
     worker = threading.Thread(target=work, name="sql", daemon=True)
     worker.start()
     waited, step = 0.0, 0.05
     try:
-        while worker.is_alive() and waited < limits.seconds and not (stop is not None and stop.is_set()):
-            worker.join(step)
+        while not done.wait(step) and waited < limits.seconds and not (stop is not None and stop.is_set()):
             waited += step
     finally:
-        while worker.is_alive():  # time-out, stop, or Ctrl-C: again, because an interrupt between two phases is lost
+        while not done.is_set():  # time-out, stop, or Ctrl-C: again, because an interrupt between two phases is lost
             con.interrupt()
-            worker.join(0.2)
+            done.wait(0.2)
     result = outcome[0]
     if isinstance(result, duckdb.InterruptException):
         if waited >= limits.seconds:
