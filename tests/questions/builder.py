@@ -22,6 +22,8 @@ class Trail:
 
     def __init__(self) -> None:
         self.events: list[dict[str, Any]] = []
+        #: v1 Events, as a list of the API gives them
+        self.core_events: list[dict[str, Any]] = []
         self._ids = itertools.count(1)
         self._versions = itertools.count(100)
 
@@ -118,3 +120,32 @@ class Trail:
         options = {"kind": "DeleteOptions", "gracePeriodSeconds": 0, "preconditions": {"uid": uid(number)}}
         user = f"system:node:{node}"
         self.add(clock, user, "delete", "pods", name, request=options, response=body, agent="kubelet/v1.31.0")
+
+    def preempted(self, clock: float, name: str, number: int, by: str) -> None:
+        """The scheduler's Event about a pod that made room, as Kubernetes 1.20 words it."""
+        at = format_us(BEGIN + int(clock * SECOND))
+        self.core_events.append(
+            {
+                "kind": "Event",
+                "apiVersion": "v1",
+                "metadata": {
+                    "name": f"{name}.1",
+                    "namespace": "shop",
+                    "uid": uid(800_000 + number),
+                    "resourceVersion": str(next(self._versions)),
+                    "creationTimestamp": at[:19] + "Z",
+                },
+                "involvedObject": {
+                    "kind": "Pod",
+                    "apiVersion": "v1",
+                    "namespace": "shop",
+                    "name": name,
+                    "uid": uid(number),
+                },
+                "reason": "Preempted",
+                "message": f"Preempted by shop/{by} on node n1",
+                "type": "Normal",
+                "eventTime": at,
+                "reportingComponent": "default-scheduler",
+            }
+        )

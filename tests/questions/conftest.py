@@ -57,7 +57,10 @@ def opened(tmp_path: Path) -> Iterator[Callable[[Trail], Session]]:
     def open_(trail: Trail) -> Session:
         number = len(stores)
         file = written(tmp_path / f"capture{number}", trail.events)
-        store = Store(imported(tmp_path / f"state{number}", [file]))
+        core = file.with_name("events.json")
+        core.write_text(json.dumps({"kind": "List", "apiVersion": "v1", "items": trail.core_events}))
+        files = [file, core] if trail.core_events else [file]
+        store = Store(imported(tmp_path / f"state{number}", files))
         context = store.session()
         stores.append(store)
         sessions.append(context)

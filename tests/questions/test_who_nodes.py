@@ -109,3 +109,23 @@ def test_exec_tells_the_command_for_both_transports(trail: Trail, who: Who) -> N
     trail.add(10, "bob", "get", "pods", "web-1", sub="exec", code=101, query=query)
     answer = who(trail, "pod/web-1", "exec")
     assert answer.summary == "bob ran 'cat /etc/passwd' in pod shop/web-1 (container web) with kubectl."
+
+
+def test_a_preemption_stays_one_however_the_preempting_pod_came_about(trail: Trail, who: Who) -> None:
+    trail.create_pod(0, "carol", "web-1", 1)
+    owner = {
+        "kind": "ReplicaSet",
+        "apiVersion": "apps/v1",
+        "metadata": {"name": "big", "namespace": "shop", "uid": uid(9)},
+    }
+    owner["spec"] = {"replicas": 1}
+    trail.add(40, "alice", "create", "replicasets", "big", group="apps", code=201, request=owner, response=owner)
+    big = trail.pod("big-aaaaa", 2, owner=("ReplicaSet", "big", uid(9)))
+    trail.add(40.1, CONTROLLERS + "replicaset-controller", "create", "pods", "", code=201, request=big, response=big)
+    body = trail.pod("web-1", 1, **trail.going(41))
+    trail.add(41, "system:kube-scheduler", "delete", "pods", "web-1", request={"kind": "DeleteOptions"}, response=body)
+    trail.preempted(41, "web-1", 1, "big-aaaaa")
+    answer = who(trail, "pod/web-1", "deleted")
+    assert (answer.mechanism, answer.certainty) == ("preemption", "proved")
+    assert answer.root is not None
+    assert (answer.root.user, answer.root.object) == ("alice", "ReplicaSet/shop/big")

@@ -15,6 +15,7 @@ _NOISE = (
     ("metadata", "creationTimestamp"),
     ("metadata", "annotations", "kubectl.kubernetes.io/last-applied-configuration"),
     ("metadata", "annotations", "deployment.kubernetes.io/revision"),
+    ("metadata", "annotations", "deprecated.daemonset.template.generation"),
     ("status",),
 )
 #: lists whose items are told apart by this field (the API's patchMergeKey for the common ones)

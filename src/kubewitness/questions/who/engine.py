@@ -13,6 +13,10 @@ from kubewitness.questions.who.mechanisms import MECHANISMS
 #: no real chain is longer; a longer one is a loop in the records
 _LONGEST = 12
 
+#: mechanisms that a cause further up may say better: a namespace's end is more than its objects' owners' end, the
+#: autoscaler's scaling more than a scaling. Any other stays: a preemption is one, however the preempting pod came about
+_SAID_BETTER_BY_A_CAUSE = (None, "controller", "owner-deleted", "scale-down")
+
 
 class Chain(msgspec.Struct):
     """The deeds from effect to root, what explains them, and how far the records carried."""
@@ -38,7 +42,8 @@ def follow(case: Case, effect: Deed, context: list[Deed] | None = None, candidat
         if step is None:
             chain.rooted = not deed.controller or deed.nobody
             break
-        chain.mechanism = step.mechanism or chain.mechanism
+        if step.mechanism and chain.mechanism in _SAID_BETTER_BY_A_CAUSE:
+            chain.mechanism = step.mechanism
         chain.candidates += step.candidates
         chain.doubt = chain.doubt or step.doubt
         case.missing.extend(m for m in step.missing if m not in case.missing)

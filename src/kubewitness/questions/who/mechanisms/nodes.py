@@ -155,6 +155,7 @@ def explain_preemption(case: Case, deed: Deed) -> Step | None:
             says = f"{who_said(creates[-1])} created the more important {ref.said()}{tool_of(creates[-1])}"
             cause = deed_of(creates[-1], says, ref=ref, root_action="create", role="create", evidence=[e.id])
         else:
+            case.need(f"who created {ref.said()}: level RequestResponse for create of pods names generated pods")
             says = f"the more important {ref.said()} needed the room"
             cause = Deed(e.ts, ref, e.reason, says, "preempt", "inferred", [e.id], nobody=True)
         cause.certainty = weaker(cause.certainty, "proved" if found else "inferred")
