@@ -1,8 +1,9 @@
 """Output `store`: the queryable record of a state directory.
 
-`kubewitness record` writes to the state's journal itself and needs only the keeper (`store.keeper.StoreKeeper`). In a
-pipeline file, which has a journal of its own, this output hands chunks on to the state's journal, where records seen
-before are recognised; the keeper thread (ours, or that of a recorder already running there) brings them into the tables.
+`kubewitness record` writes to the state's journal itself and needs only the keeper (`store.keeper.StoreKeeper`). In
+a pipeline file, which has a journal of its own, this output hands chunks on to the state's journal, where records
+seen before are recognised; the keeper thread (ours, or that of a recorder already running there) brings them into
+the tables.
 """
 
 from __future__ import annotations

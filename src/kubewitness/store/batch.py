@@ -21,7 +21,7 @@ from kubewitness.store.segments import SegmentWriter
 from kubewitness.store.tables import DeltaStoreTable
 
 #: Rows, and bytes of records, in one slice.
-SLICE_ROWS = 4_000
+SLICE_ROWS = 2_500
 SLICE_BYTES = 12 * 1024**2
 
 _DAY_FLAG = "day-of-arrival"

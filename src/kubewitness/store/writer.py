@@ -25,9 +25,9 @@ from kubewitness.store.tables import DeltaStoreTable
 from kubewitness.store.upkeep import GRACE_SECONDS, CompactResult, PruneResult, Upkeep
 
 #: Bytes of records in one commit of `commit` and `drain` (decompressed).
-COMMIT_BYTES = 24 * 1024**2
+COMMIT_BYTES = 16 * 1024**2
 #: Read from the journal at once (decompressed bytes).
-_READ_BYTES = 8 * 1024**2
+_READ_BYTES = 4 * 1024**2
 
 #: Of frames that the journal has not compressed yet (the importer's direct path).
 _LEVEL = 1
