@@ -7,248 +7,53 @@ Original bytes are fetched for single records only, when a body has to tell some
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
 from kubewitness.errors import Malformed
 from kubewitness.formats import envelopes
-from kubewitness.formats.names import kind_of_resource
-from kubewitness.questions.model import Actor
+from kubewitness.questions.factrows import (
+    ADMISSION,
+    EVENT_COLUMNS,
+    OPERATIONS,
+    REQUEST_COLUMNS,
+    SWITCHING_PROTOCOLS,
+    VERSION_COLUMNS,
+    WRITES,
+    Bodies,
+    EventFact,
+    RawPointer,
+    Request,
+    Session,
+    VersionFact,
+    Window,
+    event_of,
+    pointer_of,
+    request_of,
+    version_of,
+)
 from kubewitness.questions.targets import Ref
 
-#: (raw_seg, raw_frame, raw_off, raw_len) of a row
-RawPointer = tuple[int, int, int, int]
+__all__ = [
+    "ADMISSION",
+    "SWITCHING_PROTOCOLS",
+    "WRITES",
+    "Bodies",
+    "EventFact",
+    "Facts",
+    "RawPointer",
+    "Request",
+    "Session",
+    "VersionFact",
+    "Window",
+]
 
-#: verbs that change something
-WRITES = ("create", "update", "patch", "delete")
 #: rows of the first page of `newest_first`, and how many rows a request can have
 _FIRST_PAGE = 32
 _STAGES = 2
 
-#: what the API server's `exec`, `attach` and `port-forward` answer when they worked
-SWITCHING_PROTOCOLS = 101
-
-
-class Session(Protocol):
-    """The part of the store's session that questions use."""
-
-    def query(self, sql: str, params: Any = (), /) -> list[tuple[Any, ...]]: ...
-
-    def raw(self, pointers: Sequence[RawPointer], /) -> list[bytes]: ...
-
-
-class Request(msgspec.Struct, frozen=True):
-    """One request to the API server: the last recorded stage of it."""
-
-    ts: int
-    received: int
-    cluster: str
-    audit_id: str
-    stage: str
-    level: str
-    verb: str
-    user: str
-    user_kind: str
-    groups: list[str]
-    acting_as: str
-    peer_ip: str
-    claimed_ips: list[str]
-    user_agent: str
-    group: str
-    resource: str
-    subresource: str
-    namespace: str
-    name: str
-    uid: str
-    owner_kind: str
-    owner_name: str
-    owner_uid: str
-    resource_version: str
-    uri: str
-    dry_run: bool
-    code: int
-    reason: str
-    message: str
-    annotations: str
-    form: str
-    flags: str
-    pointer: RawPointer
-
-    @property
-    def id(self) -> str:
-        return f"audit:{self.cluster}/{self.audit_id}/{self.stage}"
-
-    @property
-    def kind(self) -> str:
-        return kind_of_resource(self.resource, self.group)
-
-    @property
-    def ref(self) -> Ref:
-        namespace = "" if self.resource == "namespaces" else self.namespace
-        return Ref(self.cluster, self.group, self.resource, namespace, self.name)
-
-    @property
-    def done(self) -> bool:
-        """Whether the request had its effect: accepted, and not a dry run."""
-        return (200 <= self.code < 300 or self.code == SWITCHING_PROTOCOLS) and not self.dry_run
-
-    @property
-    def action(self) -> str:
-        """`create pods/eviction`, `patch`: the verb, with the resource where there is a subresource."""
-        return f"{self.verb} {self.resource}/{self.subresource}" if self.subresource else self.verb
-
-    @property
-    def actor(self) -> Actor:
-        return Actor(
-            self.user or None,
-            self.user_kind or "unknown",
-            self.acting_as or None,
-            self.groups,
-            self.peer_ip or None,
-            self.claimed_ips,
-            self.user_agent or None,
-        )
-
-    @property
-    def person(self) -> str:
-        """Who it was, for sentences: the user, and whom they played."""
-        name = self.user or "somebody whose name was not recorded"
-        return f"{name} (acting as {self.acting_as})" if self.acting_as else name
-
-    @property
-    def played(self) -> str:
-        """The user whose rights were used: the impersonated one, if any."""
-        return self.acting_as or self.user
-
-
-class EventFact(msgspec.Struct, frozen=True):
-    """One version of a Kubernetes Event."""
-
-    ts: int
-    first: int
-    cluster: str
-    uid: str
-    resource_version: str
-    type: str
-    reason: str
-    message: str
-    group: str
-    resource: str
-    kind: str
-    namespace: str
-    object_name: str
-    object_uid: str
-    related_kind: str
-    related_namespace: str
-    related_name: str
-    component: str
-    instance: str
-    count: int
-    field_path: str
-
-    @property
-    def id(self) -> str:
-        return f"event:{self.cluster}/{self.uid}@{self.resource_version}"
-
-    @property
-    def ref(self) -> Ref:
-        return Ref(self.cluster, self.group, self.resource, self.namespace, self.object_name, self.kind)
-
-
-class VersionFact(msgspec.Struct, frozen=True):
-    """One version of an object that a watch saw."""
-
-    ts: int
-    cluster: str
-    change: str
-    group: str
-    resource: str
-    namespace: str
-    name: str
-    uid: str
-    owner_kind: str
-    owner_name: str
-    owner_uid: str
-    resource_version: str
-    generation: int
-    deletion: int | None
-    pointer: RawPointer
-
-    @property
-    def id(self) -> str:
-        return f"object:{self.cluster}/{self.uid}@{self.resource_version}"
-
-
-class Bodies(msgspec.Struct, frozen=True):
-    """The decoded bodies of a request; None where the audit level, or truncation, left them out."""
-
-    request: Any = None
-    response: Any = None
-
-
-_REQUEST_COLUMNS = (
-    'epoch_us(ts), coalesce(epoch_us(received_ts), epoch_us(ts)), cluster, audit_id, stage, level, verb, "user", '
-    "user_kind, groups, impersonated_user, peer_ip, claimed_ips, user_agent, api_group, resource, subresource, "
-    "namespace, name, uid, owner_kind, owner_name, owner_uid, resource_version, uri, dry_run, code, reason, message, "
-    "annotations, form, flags, raw_seg, raw_frame, raw_off, raw_len"
-)
-_EVENT_COLUMNS = (
-    "epoch_us(ts), coalesce(epoch_us(first_ts), epoch_us(ts)), cluster, uid, resource_version, type, reason, message, "
-    "api_group, resource, kind, namespace, object_name, object_uid, related_kind, related_namespace, related_name, "
-    "component, instance, count, field_path"
-)
-_VERSION_COLUMNS = (
-    "epoch_us(ts), cluster, change, api_group, resource, namespace, name, uid, owner_kind, owner_name, owner_uid, "
-    "resource_version, generation, epoch_us(deletion_ts), raw_seg, raw_frame, raw_off, raw_len"
-)
 _STAGE_RANK = {"RequestReceived": 0, "ResponseStarted": 1, "Panic": 2, "ResponseComplete": 3}
-
-
-def _request(row: Sequence[Any]) -> Request:
-    values: list[Any] = ["" if value is None else value for value in row[:32]]
-    for i in (9, 12):  # groups, claimed_ips
-        values[i] = list(row[i] or ())
-    values[25] = bool(row[25])
-    values[26] = int(row[26] or 0)
-    return Request(*[*values, _pointer(row[32:36])])
-
-
-def _pointer(values: Sequence[Any]) -> RawPointer:
-    seg, frame, offset, length = (int(x or 0) for x in values)
-    return seg, frame, offset, length
-
-
-def _event(row: Sequence[Any]) -> EventFact:
-    values: list[Any] = ["" if value is None else value for value in row]
-    values[19] = int(row[19] or 1)
-    return EventFact(*values)
-
-
-def _version(row: Sequence[Any]) -> VersionFact:
-    values: list[Any] = ["" if value is None else value for value in row[:12]]
-    return VersionFact(*[*values, int(row[12] or 0), row[13], _pointer(row[14:18])])
-
-
-class Window(msgspec.Struct, frozen=True):
-    """A span of time, microseconds UTC, both ends included; None is open."""
-
-    since: int | None = None
-    until: int | None = None
-
-    def clip(self, since: int | None, until: int | None) -> Window:
-        """The part of this window that lies within the other."""
-        lows = [t for t in (self.since, since) if t is not None]
-        highs = [t for t in (self.until, until) if t is not None]
-        return Window(max(lows) if lows else None, min(highs) if highs else None)
-
-    def conditions(self, where: list[str], params: list[Any], column: str = "ts") -> None:
-        if self.since is not None:
-            where.append(f"{column} >= make_timestamp(?)")
-            params.append(self.since)
-        if self.until is not None:
-            where.append(f"{column} <= make_timestamp(?)")
-            params.append(self.until)
 
 
 class Facts:
@@ -283,8 +88,32 @@ class Facts:
         if found is None:
             where, params = self._object_where(ref, verbs, status)
             found = [r for r in self._query(where, params, self.window) if _same(r.ref, ref)]
+            if not found and ref.name and verbs == WRITES:
+                found = [r for r in self._reviewed(ref) if status or r.subresource != "status"]
             self._by_object[key] = found
         return found
+
+    def _reviewed(self, ref: Ref) -> list[Request]:
+        """An object's writes as an admission webhook saw them, for clusters whose audit trail is not recorded.
+
+        The code is 200 by assumption: a later webhook, or the storage, may have refused it.
+        """
+        where, params = _about(ref)
+        self.window.conditions(where, params)
+        sql = (
+            'SELECT epoch_us(ts), cluster, review_uid, operation, "user", user_kind, groups, api_group, resource, '  # noqa: S608
+            "subresource, namespace, name, uid, owner_kind, owner_name, owner_uid, dry_run, raw_seg, raw_frame, "
+            f"raw_off, raw_len FROM admission WHERE {' AND '.join(where)} ORDER BY ts LIMIT 20000"
+        )
+        found = []
+        for row in self.session.query(sql, params):
+            v: list[Any] = ["" if value is None else value for value in row]
+            verb = OPERATIONS.get(v[3])
+            if verb is not None:
+                head = [v[0], v[0], v[1], v[2], "ResponseComplete", ADMISSION, verb, v[4], v[5], list(row[6] or ())]
+                values: list[Any] = [*head, "", "", [], "", *v[7:16], "", "", bool(row[16]), 200, "", "", "", "", ""]
+                found.append(Request(*[*values, pointer_of(row[17:21])]))
+        return [r for r in found if _same(r.ref, ref)]
 
     def _object_where(self, ref: Ref, verbs: Sequence[str], status: bool) -> tuple[list[str], list[Any]]:
         where, params = _about(ref)
@@ -361,9 +190,9 @@ class Facts:
         where = [*where, "stage <> 'RequestReceived'"]
         params = list(params)
         window.conditions(where, params)
-        sql = f"SELECT {_REQUEST_COLUMNS} FROM audit WHERE {' AND '.join(where)} ORDER BY ts DESC LIMIT {int(limit)}"  # noqa: S608
+        sql = f"SELECT {REQUEST_COLUMNS} FROM audit WHERE {' AND '.join(where)} ORDER BY ts DESC LIMIT {int(limit)}"  # noqa: S608
         rows = self.session.query(sql, params)
-        return _last_stages(_request(row) for row in reversed(rows))
+        return _last_stages(request_of(row) for row in reversed(rows))
 
     # Events and object versions
 
@@ -398,8 +227,8 @@ class Facts:
         # an Event's end (EXPIRED) is no news: it repeats what the Event said while it lived
         where, params = [*where, "change <> 'EXPIRED'"], list(params)
         window.conditions(where, params)
-        sql = f"SELECT {_EVENT_COLUMNS} FROM events WHERE {' AND '.join(where)} ORDER BY ts DESC LIMIT {int(limit)}"  # noqa: S608
-        return [_event(row) for row in reversed(self.session.query(sql, params))]
+        sql = f"SELECT {EVENT_COLUMNS} FROM events WHERE {' AND '.join(where)} ORDER BY ts DESC LIMIT {int(limit)}"  # noqa: S608
+        return [event_of(row) for row in reversed(self.session.query(sql, params))]
 
     def versions(self, ref: Ref) -> list[VersionFact]:
         """Versions of one object that a watch saw, oldest first."""
@@ -408,9 +237,9 @@ class Facts:
         if found is None:
             where, params = _about(ref)
             self.window.conditions(where, params)
-            sql = f"SELECT {_VERSION_COLUMNS} FROM objects WHERE {' AND '.join(where)} ORDER BY ts LIMIT 20000"  # noqa: S608
+            sql = f"SELECT {VERSION_COLUMNS} FROM objects WHERE {' AND '.join(where)} ORDER BY ts LIMIT 20000"  # noqa: S608
             rows = self.session.query(sql, params)
-            found = self._versions[ref] = [v for v in map(_version, rows) if v.name == ref.name]
+            found = self._versions[ref] = [v for v in map(version_of, rows) if v.name == ref.name]
         return found
 
     # bodies

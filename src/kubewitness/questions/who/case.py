@@ -9,7 +9,7 @@ import msgspec
 from kubewitness.formats.names import resource_of_kind
 from kubewitness.formats.times import format_us
 from kubewitness.questions.bodies import at, is_object
-from kubewitness.questions.facts import EventFact, Facts, Request, Window
+from kubewitness.questions.facts import ADMISSION, EventFact, Facts, Request, Window
 from kubewitness.questions.lives import SKEW_US, Life, Owner, choose, lives_of
 from kubewitness.questions.model import Actor, Certainty, Link, Root
 from kubewitness.questions.targets import Ref
@@ -273,7 +273,9 @@ def deed_of(
     life: Life | None = None,
     evidence: list[str] | None = None,
 ) -> Deed:
-    """A deed whose record is one request."""
+    """A deed whose record is one request. What only an admission webhook saw may have been refused after it."""
+    if request.level == ADMISSION:
+        certainty = "inferred"
     return Deed(
         when=request.ts,
         ref=ref or request.ref,
