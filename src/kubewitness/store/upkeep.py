@@ -1,7 +1,7 @@
 """Few files and bounded space: compaction, retention, and giving space back.
 
-Compaction of the open days merges in tiers (small files into one of up to 2 MB, those into one of up to 16 MB, then
-128 MB), so that each row is rewritten a few times at most however often it is called. A day that is over and quiet
+Compaction of the open days merges in tiers (files under 2 MB into one of some 16 MB, those into one of some 128 MB,
+then 512 MB), so that each row is rewritten a few times at most however often it is called. A day that is over and quiet
 is sorted once by `object_key`; which file that made is kept in `upkeep.json`. The work is done in `merging`.
 
 Files that no version needs any more are first noted in `upkeep.json` and deleted when they have been noted for the
@@ -27,7 +27,7 @@ from kubewitness.store.merging import merge
 from kubewitness.store.segments import segment_path, segments, total_bytes
 from kubewitness.store.tables import DeltaStoreTable, LiveFile, date_text
 
-#: Files smaller than a tier are merged into files of up to its size (bytes) once there are so many of them.
+#: Files smaller than a tier (bytes) are merged, into one of about the next tier at most, once there are so many.
 TIERS = (2 * 1024**2, 16 * 1024**2, 128 * 1024**2)
 MERGE_AT = 10
 #: A day counts as over this long (seconds) after its end, and as quiet this long after its last new file.
@@ -110,11 +110,9 @@ class Upkeep:
             state["sorted"][ident] = [Path(f.path).name for f in now_live]
             result.sorted_days += 1
             return
-        for tier in TIERS:
-            small = [f for f in late if f.size < tier]
-            if len(small) >= MERGE_AT:
-                self._merge(table, _up_to(small, tier), result, sort=False)
-                return
+        while small := _worth_merging(late):
+            self._merge(table, small, result, sort=False)
+            late = [f for f in _partitions(table.files()).get(partition, []) if Path(f.path).name not in done]
 
     def _merge(self, table: DeltaStoreTable, files: list[LiveFile], result: CompactResult, *, sort: bool) -> None:
         files = sorted(files, key=lambda f: (f.min_ts or 0, f.modified_ms))
@@ -280,14 +278,19 @@ def _partitions(files: Iterable[LiveFile]) -> dict[tuple[int, str], list[LiveFil
     return found
 
 
-def _up_to(files: list[LiveFile], size: int) -> list[LiveFile]:
-    """The oldest of these files, as many as make about so many bytes."""
-    chosen: list[LiveFile] = []
-    for f in sorted(files, key=lambda f: f.modified_ms):
-        if len(chosen) >= MERGE_AT and sum(c.size for c in chosen) >= size:
-            break
-        chosen.append(f)
-    return chosen
+def _worth_merging(files: list[LiveFile]) -> list[LiveFile]:
+    """The oldest files of the first tier that has enough of them, as many as make about one of the next tier."""
+    for tier, size in zip(TIERS, (*TIERS[1:], TIERS[-1] * 4), strict=True):
+        small = sorted((f for f in files if f.size < tier), key=lambda f: f.modified_ms)
+        if len(small) < MERGE_AT:
+            continue
+        chosen: list[LiveFile] = []
+        for f in small:
+            if len(chosen) >= MERGE_AT and sum(c.size for c in chosen) >= size:
+                break
+            chosen.append(f)
+        return chosen
+    return []
 
 
 def _remove_empty(directory: Path, root: Path) -> None:

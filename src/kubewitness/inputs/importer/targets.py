@@ -18,7 +18,7 @@ from kubewitness.store.lock import lock_holder
 #: chunks given to the journal in one transaction (bytes)
 _APPEND = 4 * 1024 * 1024
 #: batches after which small files are merged, so that a long import leaves few of them
-_COMPACT_EVERY = 32
+_COMPACT_EVERY = 64
 #: seconds between looks at a journal that others drain
 _LOOK = 0.25
 
