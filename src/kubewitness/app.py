@@ -13,7 +13,6 @@ import signal
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from kubewitness.config.state import StatePaths
 from kubewitness.contracts import Input
@@ -22,9 +21,6 @@ from kubewitness.pipeline.committer import Committer
 from kubewitness.pipeline.supervisor import Supervisor
 from kubewitness.store.keeper import KeeperOptions as KeeperOptions
 from kubewitness.store.keeper import StoreKeeper
-
-if TYPE_CHECKING:
-    pass
 
 _log = logging.getLogger(__name__)
 
@@ -87,12 +83,14 @@ class Recorder:
             yield ""
             return
         from kubewitness.store import Store
+        from kubewitness.store.sandbox import sql_rows
         from kubewitness.web.server import Server
 
         store = Store(self.paths)
         server = Server(
             store.session,
             lambda: self._health(committer, keeper),
+            lambda query, gone: sql_rows(store, query, gone),
             host=self.serving.host,
             port=self.serving.port,
             token_file=self.serving.token_file,

@@ -151,8 +151,9 @@ def test_random_writes_rotations_and_restarts_lose_nothing_and_repeat_nothing(tm
     log = tmp_path / "audit.log"
     written = 0
     got: list[bytes] = []
-    follower: RotatedFile | None = RotatedFile(log, None)
-    saved = follower.position()
+    first = RotatedFile(log, None)
+    follower: RotatedFile | None = first
+    saved = first.position()
     pending = b""
     rotations = 0
     now = 1.0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import threading
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,7 +31,18 @@ class NothingRecorded:
 def server(**options: Any) -> Server:
     health = {"journal": {"bytes": 5}, "inputs": {"kubernetes_events": {"connected": True, "lag_s": 0.5}}}
     options = {"host": "127.0.0.1", "port": 0, **options}
-    return Server(lambda: contextlib.nullcontext(NothingRecorded()), lambda: health, **options)
+    return Server(lambda: contextlib.nullcontext(NothingRecorded()), lambda: health, answer_sql, **options)
+
+
+def answer_sql(query: str, gone: threading.Event) -> list[dict[str, object]]:
+    """Runs until the caller goes away, or answers at once."""
+    if query == "slow":
+        abandoned.append(gone.wait(20))
+    return [{"query": query}]
+
+
+#: for every slow query that ended: whether it ended because its caller went away
+abandoned: list[bool] = []
 
 
 @pytest.fixture
@@ -133,4 +146,36 @@ async def test_a_question_that_cannot_be_understood_is_a_400_that_says_why(
 
 async def test_the_api_describes_every_question(client: TestClient[Any, Any]) -> None:
     paths = (await (await get(client, "/api/openapi.json")).json())["paths"]
-    assert set(paths) == {f"/api/v1/{name}" for name in ("who", "timeline", "show", "search", "top")}
+    assert set(paths) == {
+        f"/api/v1/{name}"
+        for name in (
+            *("who", "timeline", "show", "search", "findings", "top"),
+            *("sql", "status"),
+        )
+    }
+
+
+async def test_sql_runs_one_query_and_takes_no_other_parameter(client: TestClient[Any, Any]) -> None:
+    assert await (await get(client, "/api/v1/sql?query=SELECT+1")).json() == [{"query": "SELECT 1"}]
+    assert (await get(client, "/api/v1/sql")).status == 400
+    assert (await get(client, "/api/v1/sql?query=SELECT+1&limit=5")).status == 400
+
+
+async def test_a_query_ends_when_its_caller_goes_away() -> None:
+    abandoned.clear()
+    made = server()
+    address = await made.start()
+    try:
+        host, port = address.removeprefix("http://").rstrip("/").split(":")
+        _, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"GET /api/v1/sql?query=slow HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        await writer.drain()
+        await asyncio.sleep(0.3)
+        writer.close()
+        for _ in range(100):
+            if abandoned:
+                break
+            await asyncio.sleep(0.05)
+        assert abandoned == [True]
+    finally:
+        await made.stop()

@@ -7,10 +7,8 @@ import contextlib
 from collections.abc import Iterator, Sequence
 
 from kubewitness.cli.options import paths_of
-from kubewitness.errors import UsageError
-from kubewitness.questions.coverage import cluster_of, resources
-from kubewitness.questions.facts import Facts
-from kubewitness.questions.targets import Ref, parse_target
+from kubewitness.questions.coverage import find_target
+from kubewitness.questions.targets import Ref
 from kubewitness.questions.times import parse_time
 from kubewitness.store import Session, Store
 
@@ -28,12 +26,7 @@ def session_of(args: argparse.Namespace) -> Iterator[Session]:
 
 def target_of(session: Session, args: argparse.Namespace, words: Sequence[str]) -> Ref:
     """The object that the words and `-n`, `--cluster` name; kinds that were recorded are known."""
-    cluster = cluster_of(session, args.cluster)
-    try:
-        return parse_target(words, namespace=args.namespace, cluster=cluster)
-    except UsageError:
-        known = resources(Facts(session, cluster))
-        return parse_target(words, namespace=args.namespace, cluster=cluster, known=known)
+    return find_target(session, words, args.namespace, args.cluster)
 
 
 def time_of(args: argparse.Namespace, name: str) -> int | None:

@@ -37,12 +37,20 @@ def run(args: argparse.Namespace) -> int:
 async def serve(paths: StatePaths, listen: str, token_file: Path | None) -> int:
     """Serves a state until SIGINT or SIGTERM."""
     from kubewitness.store import Store
+    from kubewitness.store.sandbox import sql_rows
     from kubewitness.web.guard import parse_listen
     from kubewitness.web.server import DEFAULT_PORT, Server
 
     store = Store(paths)
     host, port = parse_listen(listen, DEFAULT_PORT)
-    server = Server(store.session, lambda: health_of(paths), host=host, port=port, token_file=token_file)
+    server = Server(
+        store.session,
+        lambda: health_of(paths),
+        lambda query, gone: sql_rows(store, query, gone),
+        host=host,
+        port=port,
+        token_file=token_file,
+    )
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGINT, signal.SIGTERM):

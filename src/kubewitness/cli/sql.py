@@ -13,13 +13,12 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from datetime import date, datetime
 from typing import Any
 
 from kubewitness.cli.options import add_output, add_state, paths_of
 from kubewitness.cli.render import clean, print_csv, print_json, print_jsonl
 from kubewitness.errors import UsageError
-from kubewitness.formats.times import format_us
+from kubewitness.formats.plain import plain
 from kubewitness.store import Store
 from kubewitness.store.sandbox import SqlLimits, SqlResult, run_sql
 
@@ -51,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _print(result: SqlResult, output: str) -> None:
-    rows = [[_plain(v) for v in row] for row in result.rows]
+    rows = [[plain(v) for v in row] for row in result.rows]
     if output == "json":
         print_json([dict(zip(result.columns, row, strict=True)) for row in rows])
     elif output == "jsonl":
@@ -63,25 +62,6 @@ def _print(result: SqlResult, output: str) -> None:
             print("\n".join(clean(line) for line in str(plan).splitlines()))
     else:
         _print_table(result.columns, rows)
-
-
-def _plain(value: Any) -> Any:
-    """What JSON can say: times as RFC 3339 in UTC, bytes as hex."""
-    if isinstance(value, datetime):
-        if value.tzinfo is None:
-            return value.isoformat()
-        return format_us(round(value.timestamp() * 1_000_000))
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, bytes):
-        return value.hex()
-    if isinstance(value, dict):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    return str(value)
 
 
 def _print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

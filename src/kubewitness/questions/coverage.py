@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from itertools import pairwise
 
 from kubewitness.errors import UsageError
@@ -10,7 +11,7 @@ from kubewitness.formats.times import format_us
 from kubewitness.questions.facts import Facts, Session, Window
 from kubewitness.questions.lives import Life
 from kubewitness.questions.model import Gap
-from kubewitness.questions.targets import Ref
+from kubewitness.questions.targets import Ref, parse_target
 
 _MINUTE = 60_000_000
 #: an API server is never silent this long: even an idle cluster's leases and node heartbeats are requests
@@ -143,3 +144,13 @@ def cluster_of(session: Session, asked: str | None) -> str:
     if len(names) > 1 and "default" not in names:
         raise UsageError(f"several clusters are recorded ({', '.join(names)}); choose one with --cluster")
     return names[0] if len(names) == 1 else "default"
+
+
+def find_target(session: Session, words: Sequence[str], namespace: str | None, cluster: str | None) -> Ref:
+    """The object that words as typed name; custom kinds that were recorded are known. Raises `UsageError`."""
+    name = cluster_of(session, cluster)
+    try:
+        return parse_target(words, namespace=namespace, cluster=name)
+    except UsageError:
+        known = resources(Facts(session, name))
+        return parse_target(words, namespace=namespace, cluster=name, known=known)

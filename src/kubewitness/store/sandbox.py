@@ -17,6 +17,7 @@ from typing import Any
 import duckdb
 
 from kubewitness.errors import KubewitnessError, StateError, UsageError
+from kubewitness.formats.plain import plain
 from kubewitness.store import sqlbase, views
 from kubewitness.store.session import Session, Store
 
@@ -87,6 +88,12 @@ def run_sql(store: Store, sql: str, limits: SqlLimits | None = None, stop: threa
             raise _explained(e, session) from e
         finally:
             con.close()
+
+
+def sql_rows(store: Store, sql: str, stop: threading.Event | None = None) -> list[dict[str, Any]]:
+    """As `run_sql` with its usual limits: rows by column name, values as JSON can say them."""
+    result = run_sql(store, sql, stop=stop)
+    return [dict(zip(result.columns, map(plain, row), strict=True)) for row in result.rows]
 
 
 # --- what may be asked -----------------------------------------------------------------------------------------------

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from kubewitness.errors import UsageError
+from kubewitness.questions.coverage import find_target
 from kubewitness.questions.facts import Session
-from kubewitness.questions.targets import Ref, parse_target
+from kubewitness.questions.targets import Ref
 from kubewitness.questions.times import parse_time
 
 #: the parameters of one request, by name; a repeated parameter's values in order
@@ -73,13 +74,12 @@ def flag(params: Params, name: str) -> bool:
     return text in ("true", "1")
 
 
-def target(params: Params) -> Ref:
+def target(session: Session, params: Params) -> Ref:
     """The object that `object`, `namespace` and `cluster` name."""
     if not one(params, "object"):
         raise UsageError("parameter 'object' is missing: KIND/NAME, for instance object=pod/web-1&namespace=shop")
-    return parse_target(
-        [one(params, "object")], namespace=one(params, "namespace") or None, cluster=one(params, "cluster", "default")
-    )
+    words = [one(params, "object")]
+    return find_target(session, words, one(params, "namespace") or None, one(params, "cluster") or None)
 
 
 def _who(session: Session, params: Params) -> Any:
@@ -88,7 +88,7 @@ def _who(session: Session, params: Params) -> Any:
     return who.ask(
         session,
         who.WhoQuestion(
-            target(params),
+            target(session, params),
             verb=one(params, "verb"),
             uid=one(params, "uid") or None,
             at=moment(params, "at"),
@@ -102,7 +102,7 @@ def _timeline(session: Session, params: Params) -> Any:
     from kubewitness.questions import timeline
 
     question = timeline.TimelineQuestion(
-        target(params),
+        target(session, params),
         related=flag(params, "related"),
         uid=one(params, "uid") or None,
         since=moment(params, "since"),
@@ -116,7 +116,8 @@ def _timeline(session: Session, params: Params) -> Any:
 def _show(session: Session, params: Params) -> Any:
     from kubewitness.questions import show
 
-    return show.ask(session, show.ShowQuestion(target(params), at=moment(params, "at"), uid=one(params, "uid") or None))
+    uid = one(params, "uid") or None
+    return show.ask(session, show.ShowQuestion(target(session, params), at=moment(params, "at"), uid=uid))
 
 
 def _filter(params: Params) -> Any:
@@ -134,6 +135,10 @@ def _search(session: Session, params: Params) -> Any:
     return search.ask(
         session, search.SearchQuestion(_filter(params), limit=count(params, "limit", 100, MOST_ROWS))
     ).rows
+
+
+def _findings(session: Session, params: Params) -> Any:
+    return _search(session, {**params, "q": [*params.get("q", []), "source=finding"]})
 
 
 def _top(session: Session, params: Params) -> Any:
@@ -175,5 +180,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     ),
     Endpoint("show", "An object as it was", (*_OBJECT, _UID, ("at", "when (default: the latest known)")), _show),
     Endpoint("search", "Records by any field and text, newest first", (*_FILTER, _LIMIT), _search),
+    Endpoint("findings", "What the rules found, newest first", (*_FILTER, _LIMIT), _findings),
     Endpoint("top", "The most frequent values of a field", (("field", "which field"), *_FILTER, _LIMIT), _top),
 )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from importlib.resources import files
 from pathlib import Path
@@ -26,6 +27,8 @@ CONCURRENT_QUESTIONS = 4
 
 Sessions = Callable[[], AbstractContextManager[Session]]
 Health = Callable[[], Mapping[str, object]]
+#: runs one SELECT within limits and returns its rows; setting the event ends it early
+Sql = Callable[[str, threading.Event], Sequence[Mapping[str, object]]]
 
 _PAGE_FILES = {
     "/": ("index.html", "text/html"),
@@ -38,9 +41,10 @@ class Server:
     """Serves one state. `sessions` opens a session on the store, `health` says how the process and its parts are."""
 
     def __init__(
-        self, sessions: Sessions, health: Health, *, host: str, port: int, token_file: Path | None = None
+        self, sessions: Sessions, health: Health, sql: Sql, *, host: str, port: int, token_file: Path | None = None
     ) -> None:
         self._sessions = sessions
+        self._sql = sql
         self._health = health
         self._host, self._port = host, port
         self._slots = asyncio.Semaphore(CONCURRENT_QUESTIONS)
@@ -54,6 +58,7 @@ class Server:
         app.router.add_get("/readyz", self._readyz)
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/api/v1/status", self._status)
+        app.router.add_get("/api/v1/sql", self._run_sql)
         app.router.add_get("/api/openapi.json", self._openapi)
         for endpoint in ENDPOINTS:
             app.router.add_get(f"/api/v1/{endpoint.name}", self._asker(endpoint))
@@ -63,9 +68,11 @@ class Server:
 
     async def start(self) -> str:
         """Listens; returns the address to open. Raises `UsageError` when the port is taken."""
-        self._runner = web.AppRunner(self.application(), access_log=None, handle_signals=False)
+        self._runner = web.AppRunner(
+            self.application(), access_log=None, handle_signals=False, handler_cancellation=True, shutdown_timeout=2
+        )
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self._host, self._port, shutdown_timeout=2)
+        site = web.TCPSite(self._runner, self._host, self._port)
         try:
             await site.start()
         except OSError as e:
@@ -94,6 +101,24 @@ class Server:
                 return await asyncio.to_thread(self._answered, endpoint, params)
 
         return answer
+
+    async def _run_sql(self, request: web.Request) -> web.Response:
+        """One SELECT. When the caller goes away, the query ends."""
+        query = request.query.get("query", "")
+        if not query or set(request.query) != {"query"}:
+            return _error("give one SELECT as parameter 'query', and nothing else", 400)
+        gone = threading.Event()
+        async with self._slots:
+            try:
+                rows = await asyncio.to_thread(self._sql, query, gone)
+            except asyncio.CancelledError:
+                gone.set()
+                raise
+            except UsageError as e:
+                return _error(str(e), 400)
+            except KubewitnessError as e:
+                return _error(str(e), 503)
+        return _json(rows)
 
     def _answered(self, endpoint: Endpoint, params: Mapping[str, list[str]]) -> web.Response:
         try:
@@ -159,16 +184,17 @@ def openapi() -> dict[str, Any]:
             }
             for name, text in endpoint.parameters
         ]
-        paths[f"/api/v1/{endpoint.name}"] = {
-            "get": {
-                "operationId": endpoint.name,
-                "summary": endpoint.summary,
-                "parameters": parameters,
-                "responses": {
-                    "200": {"description": "the answer", "content": {"application/json": {}}},
-                    "400": {"description": "the question cannot be understood; `error` says why"},
-                    "503": {"description": "the state or store cannot be used; `error` says why"},
-                },
-            }
-        }
+        paths[f"/api/v1/{endpoint.name}"] = _operation(endpoint.name, endpoint.summary, parameters)
+    query = {"name": "query", "in": "query", "required": True, "schema": {"type": "string"}}
+    paths["/api/v1/sql"] = _operation("sql", "One SELECT over the store's views", [query])
+    paths["/api/v1/status"] = _operation("status", "What is being recorded, lag, drops, sizes", [])
     return {"openapi": "3.1.0", "info": {"title": "kubewitness", "version": __version__}, "paths": paths}
+
+
+def _operation(name: str, summary: str, parameters: list[dict[str, Any]]) -> dict[str, Any]:
+    responses = {
+        "200": {"description": "the answer", "content": {"application/json": {}}},
+        "400": {"description": "the question cannot be understood; `error` says why"},
+        "503": {"description": "the state or store cannot be used; `error` says why"},
+    }
+    return {"get": {"operationId": name, "summary": summary, "parameters": parameters, "responses": responses}}
