@@ -13,6 +13,7 @@ from kubewitness.questions.model import AskedObject, WhoAnswer
 from kubewitness.questions.targets import Ref
 from kubewitness.questions.who import engine, nodes, removal, verbs
 from kubewitness.questions.who.case import Case
+from kubewitness.questions.who.mechanisms import finalizers
 
 #: every verb, and what it asks of; nodes have their own
 VERBS = ("deleted", "evicted", "killed", "created", "changed", "scaled", "read", "exec")
@@ -96,6 +97,9 @@ def _removed(case: Case, asked: AskedObject, life: Life, verb: str) -> WhoAnswer
             found = by_event
     if found.deed is None:
         return _not_removed(case, asked, life, found, verb)
+    held = finalizers.released(case, life, found.deed) if verb == "deleted" else None
+    if held is not None:
+        return engine.answer(case, asked, engine.follow(case, held), default="finalizer-removed")
     chain = engine.follow(case, found.deed, found.context, found.rivals)
     return engine.answer(case, asked, chain, default=_default_mechanism(found.deed.root_action))
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kubewitness.questions.who.case import Case, Deed, Step
-from kubewitness.questions.who.mechanisms import created, eviction, garbage, nodes, owners, replicas
+from kubewitness.questions.who.mechanisms import created, eviction, finalizers, garbage, nodes, owners, replicas
 
 Explain = Callable[[Case, Deed], Step | None]
 
 #: tried in this order; the first that returns a step explains the deed
 MECHANISMS: tuple[tuple[str, Explain], ...] = (
+    ("finalizer-removed", finalizers.explain),
     ("drain, eviction-api", eviction.explain),
     ("rollout, scale-down (pod)", replicas.explain_pod),
     ("rollout, scale-down (ReplicaSet)", replicas.explain_replicaset),
