@@ -9,7 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kubewitness.questions.who.case import Case, Deed, Step
-from kubewitness.questions.who.mechanisms import created, eviction, finalizers, garbage, nodes, owners, replicas
+from kubewitness.questions.who.mechanisms import (
+    autoscale,
+    created,
+    eviction,
+    finalizers,
+    garbage,
+    nodes,
+    owners,
+    replicas,
+)
 
 Explain = Callable[[Case, Deed], Step | None]
 
@@ -20,7 +29,7 @@ MECHANISMS: tuple[tuple[str, Explain], ...] = (
     ("rollout, scale-down (pod)", replicas.explain_pod),
     ("rollout, scale-down (ReplicaSet)", replicas.explain_replicaset),
     ("scale-down (ReplicaSet by hand)", replicas.explain_direct_scale),
-    ("autoscale", replicas.explain_autoscale),
+    ("autoscale", autoscale.explain),
     ("owner-deleted", garbage.explain),
     ("namespace-deleted", garbage.explain_namespace),
     ("node-deleted, terminated-gc", garbage.explain_pod_collector),

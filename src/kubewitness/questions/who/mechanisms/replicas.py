@@ -1,4 +1,4 @@
-"""rollout, scale-down, autoscale: a controller removed or made a pod because its workload's spec was changed.
+"""rollout, scale-down: a controller removed or made a pod because its workload's spec was changed.
 
 Pod -> ReplicaSet by the ownerReference; the ReplicaSet's write that lowered (raised) spec.replicas before it;
 that write -> Deployment by the ownerReference; and the Deployment's write that made it necessary:
@@ -212,13 +212,6 @@ def _resumed(states: list[SpecState], turn: SpecState, ref: Ref, current: SpecSt
         if turn.request.ts < s.request.ts <= current.request.ts and s.paused is False:
             return [deed_of(s.request, f"{who_said(s.request)} resumed the paused {ref.said()}", ref=ref, role="note")]
     return []
-
-
-def explain_autoscale(case: Case, deed: Deed) -> Step | None:
-    """autoscale: the horizontal pod autoscaler set the replicas."""
-    if deed.role != "change" or deed.controller != "horizontal-pod-autoscaler":
-        return None
-    return Step("autoscale", final=True)
 
 
 def explain_direct_scale(case: Case, deed: Deed) -> Step | None:
