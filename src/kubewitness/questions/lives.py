@@ -142,7 +142,8 @@ def _add_without_uid(lives: list[Life], requests: list[Request]) -> None:
             if life.covers(r.ts):
                 life.last = max(life.last, r.ts)
                 life.gone = life.gone or (r.verb == "delete" and not r.subresource)
-                life.born = life.born or (r.verb == "create" and not r.subresource)
+                if r.verb == "create" and not r.subresource:
+                    life.born, life.first = True, min(life.first, r.received)
                 break
 
 

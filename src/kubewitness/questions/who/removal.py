@@ -155,7 +155,14 @@ def _choose(case: Case, life: Life, asking: list[Request], asked: int | None) ->
 
 def _maybe_dry(case: Case, request: Request) -> bool:
     """A delete says in its body that it is a dry run; kubectl evicts nothing in a dry run."""
-    return request.verb == "delete" and case.facts.bodies(request).request is None
+    return request.verb == "delete" and not _shows_body(case, request)
+
+
+def _shows_body(case: Case, request: Request) -> bool:
+    """Whether the request's body is known: recorded, or, where the answer was recorded, known to be empty. An
+    eviction's body is never recorded."""
+    bodies = case.facts.bodies(request)
+    return bodies.request is not None or (bodies.response is not None and not request.subresource)
 
 
 def _rivals(chosen: Request, asking: list[Request]) -> list[Request]:
@@ -188,7 +195,7 @@ def _certainty(case: Case, request: Request, life: Life) -> Certainty:
         return "inferred"
     if life.lives > 1 and not life.born and not (request.uid and request.uid == life.uid):
         return "inferred"
-    if case.facts.bodies(request).request is None and not _had_effect(case, request, life):
+    if not _shows_body(case, request) and not _had_effect(case, request, life):
         case.need(
             f"whether the {request.verb} of {life.ref.said()} was a dry run: audit level Request for it would show that"
         )

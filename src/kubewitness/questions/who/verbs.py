@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from urllib.parse import parse_qs, urlsplit
 
-from kubewitness.questions import coverage
 from kubewitness.questions.bodies import at
 from kubewitness.questions.facts import SWITCHING_PROTOCOLS, Request
 from kubewitness.questions.lives import SKEW_US, Life
 from kubewitness.questions.model import AskedObject, Certainty, Gap, Link, WhoAnswer
 from kubewitness.questions.targets import Ref
-from kubewitness.questions.who import engine
+from kubewitness.questions.who import creation, engine
 from kubewitness.questions.who.case import Case, Deed, controller_of, deed_of, event_deed, tool_of, who_said
 from kubewitness.questions.who.history import SpecState, spec_history
 from kubewitness.questions.who.mechanisms.replicas import scaling_deed, template_deed
@@ -34,7 +33,7 @@ def ask(case: Case, asked: AskedObject, life: Life, verb: str, at_us: int | None
     """The answer for one verb."""
     until = _FOREVER if at_us is None else at_us + SKEW_US // 4
     if verb == "created":
-        return _chain(case, asked, _created(case, life), "direct", f"the creation of {life.ref.said()}")
+        return _chain(case, asked, creation.find(case, life), "direct", f"the creation of {life.ref.said()}")
     if verb == "changed":
         return _chain(case, asked, _changed(case, life, until), "direct", f"a change of {life.ref.said()}")
     if verb == "scaled":
@@ -53,26 +52,6 @@ def _chain(case: Case, asked: AskedObject, effect: Deed | None, default: str, wh
     return engine.answer(
         case, asked, chain, default=default if len(chain.deeds) == 1 and not effect.controller else "controller"
     )
-
-
-def _created(case: Case, life: Life) -> Deed | None:
-    creates = [
-        r
-        for r in case.facts.requests(life.ref, ("create", "update", "patch"))
-        if r.done and not r.subresource and life.covers(r.ts, r.uid) and (r.verb == "create" or r.code == 201)
-    ]
-    if creates:
-        first = creates[0]
-        says = f"{who_said(first)} created {life.ref.said()}{tool_of(first)}"
-        return deed_of(first, says, ref=life.ref, root_action="create", role="create", life=life)
-    for e in case.facts.events_in(
-        coverage.around(life), namespace=life.ref.namespace, reasons=("SuccessfulCreate",), message_has=life.ref.name
-    ):
-        if e.message.rpartition(": ")[2] == life.ref.name:
-            controller = e.component or f"{e.kind.lower()}-controller"
-            says = f"the {controller.replace('-', ' ')} created {life.ref.said()}"
-            return event_deed(e, says, ref=life.ref, role="create", controller=controller, life=life)
-    return None
 
 
 def _changed(case: Case, life: Life, until: int) -> Deed | None:

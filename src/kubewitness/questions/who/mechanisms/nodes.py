@@ -13,6 +13,7 @@ from kubewitness.formats.times import format_us
 from kubewitness.questions.bodies import at, is_object
 from kubewitness.questions.facts import Bodies, Request
 from kubewitness.questions.targets import Ref
+from kubewitness.questions.who import creation
 from kubewitness.questions.who.case import MINUTE, Case, Deed, Step, controller_of, deed_of, tool_of, weaker, who_said
 from kubewitness.questions.who.mechanisms.eviction import node_ref, node_writes
 
@@ -150,10 +151,10 @@ def explain_preemption(case: Case, deed: Deed) -> Step | None:
         if not name:
             break
         ref = Ref(deed.ref.cluster, "", "pods", namespace or deed.ref.namespace, name, "Pod")
-        creates = [r for r in case.facts.requests(ref, ("create",)) if r.done and not r.subresource]
-        if creates:
-            says = f"{who_said(creates[-1])} created the more important {ref.said()}{tool_of(creates[-1])}"
-            cause = deed_of(creates[-1], says, ref=ref, root_action="create", role="create", evidence=[e.id])
+        cause = creation.find(case, case.life(ref, when=deed.when))
+        if cause is not None:
+            cause.says = cause.says.replace(" created ", " created the more important ", 1)
+            cause.evidence.append(e.id)
         else:
             case.need(f"who created {ref.said()}: level RequestResponse for create of pods names generated pods")
             says = f"the more important {ref.said()} needed the room"

@@ -7,19 +7,21 @@ time (the last accepted write by somebody else), so it is `inferred`.
 from __future__ import annotations
 
 from kubewitness.questions.bodies import at
+from kubewitness.questions.facts import Window
 from kubewitness.questions.lives import Life
 from kubewitness.questions.model import Certainty
 from kubewitness.questions.targets import Ref
-from kubewitness.questions.who.case import Case, Deed, Step, controller_of, deed_of, tool_of, weaker, who_said
+from kubewitness.questions.who.case import SECOND, Case, Deed, Step, controller_of, deed_of, tool_of, weaker, who_said
 from kubewitness.questions.who.history import SpecState, spec_history
 from kubewitness.questions.who.mechanisms.replicas import scaling_deed, template_deed
 
+#: a CronJob's controller makes the next Job in the same round in which it deleted the one before
+_NEXT_JOB_US = 5 * SECOND
 #: controller -> the mechanism of what it removes by itself
 _REMOVES = {
     "statefulset-controller": "statefulset",
     "daemon-set-controller": "daemonset",
     "ttl-after-finished-controller": "job-finished",
-    "cronjob-controller": "history-limit",
     "deployment-controller": "history-limit",
 }
 
@@ -31,6 +33,8 @@ def explain(case: Case, deed: Deed) -> Step | None:
     mechanism = _REMOVES.get(deed.controller)
     if deed.controller == "job-controller":
         mechanism = _job_mechanism(case, deed)
+    elif deed.controller in ("cronjob-controller", "cronjob-controller-v2"):
+        mechanism = "job-replaced" if _made_room(case, deed) else "history-limit"
     if mechanism is None:
         return None
     life = deed.life or case.life(deed.ref, when=deed.when)
@@ -50,6 +54,30 @@ def explain(case: Case, deed: Deed) -> Step | None:
         case.need(f"who wrote {owner_ref.said()}: an audit rule of level Metadata or higher for {owner_ref.resource}")
         return Step(mechanism)
     return Step(mechanism, _told(states, owner_ref, weaker(certainty, "inferred")))
+
+
+def _made_room(case: Case, deed: Deed) -> bool:
+    """Whether the CronJob's controller deleted a Job that still ran, and made the next one in its place."""
+    stem = deed.ref.name.rpartition("-")[0]
+    window = Window(deed.when - SECOND, deed.when + _NEXT_JOB_US)
+    made = case.facts.requests_in(window, resource="jobs", namespace=deed.ref.namespace, verbs=("create",))
+    # An Event's time is cut to whole seconds.
+    events = case.facts.events_in(
+        window, namespace=deed.ref.namespace, reasons=("SuccessfulCreate",), message_has=f"job {stem}-"
+    )
+    followed = any(r.done and r.name.rpartition("-")[0] == stem and r.name != deed.ref.name for r in made)
+    followed = followed or any(not e.message.endswith(deed.ref.name) for e in events)
+    return followed and not _finished(case, deed.ref)
+
+
+def _finished(case: Case, job: Ref) -> bool:
+    if any(e.reason in ("Completed", "BackoffLimitExceeded", "DeadlineExceeded") for e in case.facts.events(job)):
+        return True
+    for r in case.facts.requests(job, ("update", "patch"), status=True):
+        conditions = at(case.facts.bodies(r).request, "status", "conditions") if r.subresource == "status" else None
+        if any(isinstance(c, dict) and c.get("type") in ("Complete", "Failed") for c in conditions or []):
+            return True
+    return False
 
 
 def _job_made(case: Case, deed: Deed, life: Life) -> Deed | None:
