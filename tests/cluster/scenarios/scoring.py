@@ -109,14 +109,14 @@ def answer_of(session: Session, known: dict[str, Any]) -> WhoAnswer:
     return ask(session, WhoQuestion(ref, known["verb"], at=at))
 
 
-def score(recordings: Sequence[Recording], level: str) -> Tally:
-    """Asks about everything that is known of the recordings, at one level."""
+def score(recordings: Sequence[Recording], level: str, *, every: int = 1) -> Tally:
+    """Asks about everything that is known of the recordings, or every so many-th of it, at one level."""
     tally = Tally(level)
     for recording in recordings:
         with tempfile.TemporaryDirectory() as folder:
             store = Store(state_at(Path(folder), recording, level))
             with store.session() as session:
-                for known in recording.truth["known"]:
+                for known in recording.truth["known"][::every]:
                     tally.add(known, answer_of(session, known))
             store.close()
     return tally

@@ -1,0 +1,42 @@
+"""`who` against recorded runs of all scenarios (tests/cluster/scenarios), whose truth their driver knows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.scenarios.record import Recording
+from tests.cluster.scenarios.scoring import score
+
+CORPUS = Path(__file__).resolve().parents[1] / "fixtures" / "corpus"
+
+#: level: (recording, which questions: every so many-th, least share of right answers, least share of `proved` ones, in
+#: percent). Raise the shares when they have risen; they are not to be lowered.
+FLOORS = {
+    "RequestResponse": ("seed-1", 1, 99, 90),
+    "Request": ("seed-2", 2, 98, 35),
+    "Metadata": ("seed-1", 2, 93, 14),
+    "RequestResponse without Events": ("seed-2", 2, 97, 89),
+    "Metadata without Events": ("seed-2", 2, 85, 14),
+    "Events only": ("seed-1", 3, 1, 0),
+}
+
+
+@pytest.mark.parametrize("level", FLOORS)
+def test_no_answer_is_falsely_certain_and_as_many_are_right_as_before(level: str) -> None:
+    name, every, right, proved = FLOORS[level]
+    tally = score([Recording(CORPUS / name)], level, every=every)
+    report = "\n".join(tally.lines())
+    assert not tally.falsely_proved, report
+    assert 100 * tally.accuracy >= right, report
+    assert 100 * tally.coverage >= proved, report
+
+
+@pytest.mark.parametrize("name", ["seed-1", "seed-2"])
+def test_a_recording_covers_every_scenario_and_leaves_no_vanished_pod_unexplained(name: str) -> None:
+    truth = Recording(CORPUS / name).truth
+    assert truth["unexplained"] == []
+    assert truth["failed"] == []
+    assert truth["scenarios"] >= 40
+    assert len({known["scenario"] for known in truth["known"]}) == truth["scenarios"]
