@@ -105,7 +105,44 @@ class AuditEvent(msgspec.Struct, gc=False):
     annotations: dict[str, str] | None = None
 
 
+class _Named(msgspec.Struct, gc=False):
+    username: str = ""
+
+
+class _Kind(msgspec.Struct, gc=False):
+    kind: str | None = ""
+
+
+class _Where(msgspec.Struct, gc=False):
+    resource: str | None = ""
+    subresource: str | None = ""
+
+
+class _Code(msgspec.Struct, gc=False):
+    code: int | None = 0
+    message: str | None = ""
+
+
+class Outline(msgspec.Struct, gc=False):
+    """What identity and redaction need of an audit event: half the cost of an `AuditEvent`."""
+
+    auditID: str
+    stage: str = ""
+    verb: str = ""
+    requestURI: str = ""
+    user: _Named = msgspec.field(default_factory=_Named)
+    objectRef: _Where | None = None
+    responseStatus: _Code | None = None
+    requestObject: _Kind | list[msgspec.Raw] | str | int | float | bool | None = None
+    responseObject: _Kind | list[msgspec.Raw] | str | int | float | bool | None = None
+    requestReceivedTimestamp: str = ""
+    stageTimestamp: str = ""
+    timestamp: str = ""
+
+
 _decoder = msgspec.json.Decoder(AuditEvent)
+#: as `strict_decode`, but what it leaves out is not looked at: for bytes known to be valid UTF-8
+outline_decode = msgspec.json.Decoder(Outline).decode
 #: the fast path of `decode` for readers of many records: raises msgspec's errors, leaves odd records to `decode`
 strict_decode = _decoder.decode
 
@@ -193,7 +230,7 @@ def times(event: AuditEvent, arrived_us: int) -> tuple[int, int, bool]:
     return stage or received, received or stage, False
 
 
-def identity(cluster: str, event: AuditEvent) -> bytes:
+def identity(cluster: str, event: AuditEvent | Outline) -> bytes:
     """The record key. A client may choose its Audit-ID header, so the ID alone proves nothing: times, user, verb,
     URI and code are part of the identity, and a reused auditID is another record, never a repeat."""
     status = event.responseStatus

@@ -10,18 +10,21 @@ from __future__ import annotations
 import time
 from array import array
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
+from typing import TypeAlias
 
 import msgspec
 
 from kubewitness.errors import Malformed
 from kubewitness.formats import admission, audit, envelopes, events, logs, objects, redact
-from kubewitness.formats.audit import AuditEvent
+from kubewitness.formats.audit import AuditEvent, Outline
 from kubewitness.formats.found import Found
 from kubewitness.formats.sniff import sniff
 from kubewitness.formats.split import split_audit
 from kubewitness.record import Chunk, ChunkBuilder, Note
+
+_Decoded: TypeAlias = AuditEvent | Outline
 
 #: a reject is kept up to this many bytes
 REJECT_LIMIT = 64 * 1024
@@ -84,7 +87,7 @@ class Ingest:
             lines.pop()
         if b"\r\n" in block:
             return self._line_by_line(lines, file, offset)
-        decoded = self._plain(lines)
+        decoded = self._plain(lines, block.isascii())
         if decoded is None:
             return self._line_by_line(lines, file, offset)
         return [self._whole(block, lines, decoded)]
@@ -93,9 +96,10 @@ class Ingest:
         """The chunks of an audit webhook's body. Broken items are rejected one by one, the others kept."""
         self._us = _now_us()
         items, bad = split_audit(body)
+        ascii_only = body.isascii()
         for start in range(0, len(items), _BODY_ITEMS):
             group = items[start : start + _BODY_ITEMS]
-            decoded = self._plain(group)
+            decoded = self._plain(group, ascii_only)
             if decoded is not None:
                 self._done.append(self._whole(b"\n".join((*group, b"")), group, decoded))
                 continue
@@ -105,17 +109,21 @@ class Ingest:
             self._reject(part.raw, part.reason, file, part.offset, part.length)
         return self.take()
 
-    def _plain(self, records: list[bytes]) -> list[AuditEvent] | None:
-        """The records decoded, if they are audit events of which none needs to be looked at alone."""
+    def _plain(self, records: list[bytes], ascii_only: bool) -> Sequence[_Decoded] | None:
+        """The records decoded, if they are audit events of which none needs to be looked at alone.
+
+        What an outline passes over is not checked to be UTF-8; plain ASCII needs no check.
+        """
+        decode: Callable[[bytes], _Decoded] = audit.outline_decode if ascii_only else audit.strict_decode
         try:
-            decoded = [audit.strict_decode(record) for record in records]
+            decoded = [decode(record) for record in records]
         except (msgspec.MsgspecError, UnicodeDecodeError):
             return None
         if (self.only and "audit" not in self.only) or any(map(_needs_care, decoded)):
             return None
         return decoded
 
-    def _whole(self, block: bytes, records: list[bytes], decoded: list[AuditEvent]) -> Chunk:
+    def _whole(self, block: bytes, records: list[bytes], decoded: Sequence[_Decoded]) -> Chunk:
         """One chunk of plain audit events; `block` is the records, each with a newline after it."""
         self._count("audit", len(records), len(block))
         return Chunk(
@@ -298,7 +306,7 @@ class Ingest:
         self.bytes += size
         self.kinds[how] += records
 
-    def _keys(self, decoded: Iterable[AuditEvent]) -> bytes:
+    def _keys(self, decoded: Iterable[_Decoded]) -> bytes:
         if not self.keyed:
             return b""
         cluster, identity = self.cluster, audit.identity
@@ -314,7 +322,7 @@ _ARRIVAL = "time-from-arrival"
 _REDACT = {"": redact.redact_audit, "gke": redact.redact_gke, "aks": redact.redact_aks}
 
 
-def _needs_care(event: AuditEvent) -> bool:
+def _needs_care(event: _Decoded) -> bool:
     """Whether a decoded audit event must be looked at alone: redaction, no time, no ID."""
     return not event.stageTimestamp or not event.auditID or redact.is_sensitive(event)
 

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from kubewitness.formats import aks
-from kubewitness.formats.audit import AuditEvent, Body
+from kubewitness.formats.audit import AuditEvent, Outline
 from kubewitness.formats.names import record_key
 
 REDACTED = "REDACTED"
@@ -25,6 +25,9 @@ REDACTED = "REDACTED"
 _KINDS = frozenset(("Secret", "SecretList", "TokenReview", "TokenRequest"))
 _LISTS = frozenset(("List", "Table"))
 _RESOURCES = frozenset(("secrets", "tokenreviews"))
+#: stands for the kind of a body that has none because it is no object
+_NO_OUTLINE = "[]"
+_SUSPECT = _KINDS | _LISTS | {_NO_OUTLINE}
 _SECRET_FIELDS = ("data", "stringData")
 _TOKEN_KINDS = ("TokenReview", "TokenRequest")
 # json-iterator quotes the input around a decoding error, values included
@@ -36,7 +39,7 @@ _any = msgspec.json.Decoder()
 _encode = msgspec.json.Encoder().encode
 
 
-def is_sensitive(event: AuditEvent) -> bool:
+def is_sensitive(event: AuditEvent | Outline) -> bool:
     """Whether the record may hold something to redact. Costs well under a microsecond for all others."""
     ref = event.objectRef
     if ref is not None and (ref.resource in _RESOURCES or ref.subresource == "token"):
@@ -46,9 +49,13 @@ def is_sensitive(event: AuditEvent) -> bool:
             or (event.responseStatus is not None and bool(event.responseStatus.message))
         )
     request, response = event.requestObject, event.responseObject
-    if request is not None and (type(request) is not Body or request.kind in _KINDS or request.kind in _LISTS):
-        return True
-    return response is not None and (type(response) is not Body or response.kind in _KINDS or response.kind in _LISTS)
+    return (request is not None and _may_hold(request)) or (response is not None and _may_hold(response))
+
+
+def _may_hold(body: object) -> bool:
+    """A body without an outline (an array, a scalar) may hold anything."""
+    kind = getattr(body, "kind", _NO_OUTLINE)
+    return kind in _SUSPECT
 
 
 def redact_audit(event: AuditEvent, raw: bytes, key: bytes) -> tuple[bytes, str] | None:
