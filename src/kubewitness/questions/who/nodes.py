@@ -9,12 +9,14 @@ from kubewitness.questions.facts import Bodies, Request, Window
 from kubewitness.questions.lives import Life
 from kubewitness.questions.model import AskedObject, WhoAnswer
 from kubewitness.questions.who import engine, verbs
-from kubewitness.questions.who.case import MINUTE, Case, Deed, controller_of, deed_of, tool_of, who_said
+from kubewitness.questions.who.case import MINUTE, SECOND, Case, Deed, controller_of, deed_of, tool_of, who_said
 from kubewitness.questions.who.mechanisms.eviction import node_writes, unschedulable
 
 _FOREVER = 1 << 62
 #: a drain that waits for disruption budgets may last
 _DRAIN_US = 24 * 60 * MINUTE
+#: the kubelet notices a cordon when it next reports its status
+_KUBELET_SAYS_US = MINUTE // 2
 
 
 def ask(case: Case, asked: AskedObject, life: Life, verb: str, at_us: int | None) -> WhoAnswer:
@@ -24,7 +26,7 @@ def ask(case: Case, asked: AskedObject, life: Life, verb: str, at_us: int | None
     if verb == "tainted":
         effect = _tainted(life, told)
     else:
-        effect = _cordoned(life, told, verb != "uncordoned", verb)
+        effect = _cordoned(life, told, verb != "uncordoned", verb) or _untold(case, life, told.untold, verb)
     links = []
     if effect is not None and verb == "drained":
         evictions = _evictions(case, effect, life.ref.name)
@@ -43,21 +45,22 @@ def ask(case: Case, asked: AskedObject, life: Life, verb: str, at_us: int | None
     chain = engine.Chain([effect], [*links, effect.link()])
     result = engine.answer(case, asked, chain, default="drain" if verb == "drained" else "direct")
     if verb == "drained":
-        result.summary = f"{effect.says}, evicting {len(links)} pod{'s' if len(links) != 1 else ''}."
+        probably = "Probably " if result.certainty == "inferred" else ""
+        result.summary = f"{probably}{effect.says}, evicting {len(links)} pod{'s' if len(links) != 1 else ''}."
     return result
 
 
 class _Told:
-    """Writes with a body, newest first; `untold` counts those without that were passed."""
+    """Writes with a body, newest first; `untold` are those without that were passed."""
 
     def __init__(self, writes: Iterator[tuple[Request, Bodies]]) -> None:
         self._writes = writes
-        self.untold = 0
+        self.untold: list[Request] = []
 
     def __iter__(self) -> Iterator[tuple[Request, Bodies]]:
         for write, bodies in self._writes:
             if bodies.request is None:
-                self.untold += 1
+                self.untold.append(write)
             else:
                 yield write, bodies
 
@@ -69,6 +72,27 @@ def _cordoned(life: Life, told: _Told, value: bool, verb: str) -> Deed | None:
             action = {"cordoned": "cordon", "uncordoned": "uncordon"}.get(verb, "drain")
             return deed_of(write, says, ref=life.ref, root_action=action)
     return None
+
+
+def _untold(case: Case, life: Life, writes: list[Request], verb: str) -> Deed | None:
+    """Without bodies: a write by somebody of which the kubelet's Event shortly afterwards speaks; of several, that of
+    whoever went on to evict pods."""
+    reason = "NodeSchedulable" if verb == "uncordoned" else "NodeNotSchedulable"
+    people = [w for w in writes if not controller_of(w)]
+    deeds = []
+    for event in reversed([e for e in case.facts.events(life.ref) if e.reason == reason]):
+        near = [w for w in people if -SECOND <= event.ts - w.received <= _KUBELET_SAYS_US]
+        for write in near:
+            says = f"{who_said(write)} {verb} {life.ref.said()}{tool_of(write)}"
+            action = {"cordoned": "cordon", "uncordoned": "uncordon"}.get(verb, "drain")
+            deeds.append(
+                deed_of(write, says, ref=life.ref, certainty="inferred", root_action=action, evidence=[event.id])
+            )
+        if near:
+            break
+    if deeds:
+        case.need("what the write of the node changed: audit level Request for patch and update of nodes would show it")
+    return next((d for d in deeds if _evictions(case, d, life.ref.name)), deeds[0] if deeds else None)
 
 
 def _tainted(life: Life, told: _Told) -> Deed | None:

@@ -12,6 +12,7 @@ from kubewitness.questions.who.case import Case, Deed, Step
 from kubewitness.questions.who.mechanisms import (
     autoscale,
     created,
+    daemonset,
     eviction,
     finalizers,
     garbage,
@@ -36,7 +37,8 @@ MECHANISMS: tuple[tuple[str, Explain], ...] = (
     ("taint, node-lost", nodes.explain),
     ("preemption", nodes.explain_preemption),
     ("node-pressure", nodes.explain_pressure),
-    ("statefulset, daemonset, job-*, history-limit", owners.explain),
+    ("daemonset", daemonset.explain),
+    ("statefulset, job-*, history-limit", owners.explain),
     ("controller (pod of a ReplicaSet)", created.explain_pod),
     ("controller", owners.explain_created),
 )

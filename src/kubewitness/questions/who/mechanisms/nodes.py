@@ -11,15 +11,30 @@ from typing import Any
 
 from kubewitness.formats.times import format_us
 from kubewitness.questions.bodies import at, is_object
-from kubewitness.questions.facts import Bodies, Request
+from kubewitness.questions.facts import Bodies, EventFact, Request
 from kubewitness.questions.targets import Ref
 from kubewitness.questions.who import creation
-from kubewitness.questions.who.case import MINUTE, Case, Deed, Step, controller_of, deed_of, tool_of, weaker, who_said
+from kubewitness.questions.who.case import (
+    MINUTE,
+    SECOND,
+    Case,
+    Deed,
+    Step,
+    controller_of,
+    deed_of,
+    tool_of,
+    weaker,
+    who_said,
+)
 from kubewitness.questions.who.mechanisms.eviction import node_ref, node_writes
 
 _TAINT_CONTROLLERS = frozenset({"node-controller", "taint-eviction-controller", "node-lifecycle-controller"})
 #: a taint that was taken away again acts at most this much later
 _ACTS_WITHIN_US = MINUTE
+#: a new taint that a pod does not tolerate removes it within this time
+_TAINT_ACTS_US = 3 * SECOND
+#: pods tolerate a lost node for five minutes by default
+_TOLERATED_US = 10 * MINUTE
 _LOST = ("node.kubernetes.io/unreachable", "node.kubernetes.io/not-ready")
 
 
@@ -79,27 +94,41 @@ def _taint_in_force(
 
 def _without_bodies(case: Case, deed: Deed, node: str, writes: list[Request]) -> Step:
     """At level Metadata the taint itself is not shown: Events of the node, and writes of it by people, remain."""
-    lost = [e for e in case.facts.events(node_ref(case, node)) if e.reason == "NodeNotReady" and e.ts <= deed.when]
-    case.need(f"the taints of node {node}: level Request for writes of nodes would show who set which")
-    if lost:
-        event = lost[-1]
-        cause = Deed(
-            event.ts,
-            node_ref(case, node),
-            event.reason,
-            f"node {node} stopped reporting and was marked not ready",
-            "node-lost",
-            "inferred",
-            [event.id],
-            nobody=True,
-        )
-        return Step("node-lost", cause)
     people = [w for w in writes if not controller_of(w)]
+    # Pods tolerate a lost node for a while, but nobody's own taint: that one acts at once.
+    prompt = [w for w in people if deed.when - w.ts <= _TAINT_ACTS_US]
+    lifecycle = [w for w in writes if controller_of(w) in _TAINT_CONTROLLERS and deed.when - w.ts <= _TOLERATED_US]
+    case.need(f"the taints of node {node}: level Request for writes of nodes would show who set which")
+    event = _not_ready(case, node, deed.when)
+    if event is not None or (lifecycle and not prompt):
+        when, ident = (event.ts, event.id) if event is not None else (lifecycle[0].ts, lifecycle[0].id)
+        says = f"node {node} stopped reporting and was marked not ready"
+        cause = Deed(when, node_ref(case, node), "NodeNotReady", says, "node-lost", "inferred", [ident], nobody=True)
+        return Step("node-lost", cause)
     if not people:
         return Step(None)
-    says = f"{people[0].person} changed node {node}{tool_of(people[0])}, perhaps by a NoExecute taint"
-    cause = deed_of(people[0], says, ref=node_ref(case, node), certainty="inferred", root_action="taint")
-    return Step("taint", cause, final=True)
+    write = (prompt or people)[0]
+    says = f"{write.person} changed node {node}{tool_of(write)}, perhaps by a NoExecute taint"
+    cause = deed_of(write, says, ref=node_ref(case, node), certainty="inferred", root_action="taint")
+    return Step("taint", cause, candidates=_rivals(case, node, write, prompt), final=True)
+
+
+def _rivals(case: Case, node: str, chosen: Request, writes: list[Request]) -> list[Deed]:
+    """Other people's writes of the node that may as well have been the taint."""
+    return [
+        deed_of(
+            w, f"{w.person} changed node {node}", ref=node_ref(case, node), certainty="inferred", root_action="taint"
+        )
+        for w in writes
+        if w.played != chosen.played
+    ]
+
+
+def _not_ready(case: Case, node: str, until: int) -> EventFact | None:
+    """The Event by which the node was last marked not ready, unless it was ready again before `until`."""
+    said = [e for e in case.facts.events(node_ref(case, node)) if e.reason in ("NodeNotReady", "NodeReady")]
+    said = [e for e in said if e.ts <= until]
+    return said[-1] if said and said[-1].reason == "NodeNotReady" else None
 
 
 def _lost(case: Case, node: str, write: Request, key: str, place_id: str) -> Deed:

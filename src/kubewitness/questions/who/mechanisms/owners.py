@@ -1,4 +1,4 @@
-"""statefulset, daemonset, jobs, history-limit: removals and creations by the controllers of other workloads.
+"""statefulset, jobs, history-limit: removals and creations by the controllers of other workloads.
 
 The link to the owner is the ownerReference; the write of the owner that made it necessary is taken by its place in
 time (the last accepted write by somebody else), so it is `inferred`.
@@ -20,7 +20,6 @@ _NEXT_JOB_US = 5 * SECOND
 #: controller -> the mechanism of what it removes by itself
 _REMOVES = {
     "statefulset-controller": "statefulset",
-    "daemon-set-controller": "daemonset",
     "ttl-after-finished-controller": "job-finished",
     "deployment-controller": "history-limit",
 }
