@@ -19,6 +19,7 @@ from kubewitness.store import sqlbase
 from kubewitness.store.batch import TableBatch, joined
 from kubewitness.store.enrich import Enricher
 from kubewitness.store.lock import StoreLock
+from kubewitness.store.memory import give_back_memory
 from kubewitness.store.reuse import SeenIds
 from kubewitness.store.segments import SegmentWriter
 from kubewitness.store.tables import DeltaStoreTable
@@ -211,6 +212,7 @@ class StoreWriter:
             self._append(batch.table.name, rows, cursor)
             result.stored = rows.num_rows
             result.commits += 1
+        give_back_memory()
         return result
 
     # --- upkeep ------------------------------------------------------------------------------------------------------

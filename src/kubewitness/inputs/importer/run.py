@@ -13,7 +13,6 @@ from kubewitness.errors import Malformed, UsageError
 from kubewitness.formats.ingest import Ingest
 from kubewitness.inputs.importer.detect import shape
 from kubewitness.inputs.importer.files import Source, read
-from kubewitness.inputs.importer.memory import give_back_memory
 from kubewitness.inputs.importer.readers import READERS, Reader, fingerprint
 from kubewitness.inputs.importer.targets import Target, open_target
 from kubewitness.record import Chunk
@@ -125,7 +124,6 @@ class Importer:
         self.summary.rejected += result.rejected
         if rejects:
             target.put(rejects)
-        give_back_memory()
 
     def _batch(self, stream: Iterator[Chunk], rejects: list[Chunk]) -> Iterator[Chunk]:
         """The next chunks, one at a time as the store takes them, up to the size of a batch."""

@@ -1,7 +1,7 @@
-"""Memory that a batch has freed goes back to the system before the next one begins.
+"""Memory that a commit has freed goes back to the system before the next one begins.
 
-Building Parquet files frees tens of megabytes in pieces that the C library keeps for later; over a long import its
-holdings creep up by a fifth. Only glibc has this call, and only it needs it.
+Building Parquet files frees tens of megabytes in pieces that the C library keeps for later; over many commits its
+holdings creep up. Only glibc has this call, and only it needs it.
 """
 
 from __future__ import annotations
