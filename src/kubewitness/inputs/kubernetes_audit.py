@@ -14,21 +14,15 @@ from kubewitness.contracts import Sink
 from kubewitness.errors import UsageError
 from kubewitness.formats.ingest import Ingest
 from kubewitness.inputs.audit_file import AuditFile
+from kubewitness.inputs.listener import LISTEN_KEYS, listener_of, url_of
 from kubewitness.inputs.options import Key, Options
 
 if TYPE_CHECKING:
     from kubewitness.inputs.audit_webhook import AuditWebhook
 
 KEYS = (
-    Key("listen", "text", "127.0.0.1"),
-    Key("port", "int", "0"),
+    *LISTEN_KEYS,
     Key("path", "text", "/audit"),
-    Key("buffer_max_size", "size", "32M"),
-    Key("token_file"),
-    Key("tls", "bool", "off"),
-    Key("tls.crt_file"),
-    Key("tls.key_file"),
-    Key("tls.ca_file"),
     Key("audit_file"),
     Key("refresh_interval", "seconds", "200ms"),
     Key("rotate_wait", "seconds", "5"),
@@ -44,13 +38,12 @@ class KubernetesAudit:
         opts = Options("kubernetes_audit", options, KEYS)
         self.cluster = opts.text("cluster")
         self._redact_key, self._keyed, self._tag = redact_key, keyed, opts.text("tag")
-        self._options = opts
-        path = opts.text("audit_file")
+        path = self._path = opts.text("audit_file")
         self._wants_webhook = opts.given("port") or opts.given("listen")
         if not path and not self._wants_webhook:
             raise UsageError("kubernetes_audit: nothing to record from; set audit_file, or listen and port")
-        self._check(opts)
-        place = path or f"{opts.text('listen')}:{opts.number('port')}"
+        self._listener = listener_of("kubernetes_audit", opts)
+        place = path or f"{self._listener.host}:{self._listener.port}"
         self.name = opts.text("alias") or f"kubernetes_audit/{self.cluster}/{place}"
         self.file: AuditFile | None = None
         if path:
@@ -65,21 +58,10 @@ class KubernetesAudit:
             )
         self.webhook: AuditWebhook | None = None
 
-    def _check(self, opts: Options) -> None:
-        if opts.flag("tls") and not opts.text("tls.crt_file"):
-            raise UsageError("kubernetes_audit: tls is on; set tls.crt_file and tls.key_file")
-        if not opts.text("path").startswith("/"):
-            raise UsageError(f"kubernetes_audit: path is {opts.text('path')!r}; it begins with /")
-        if opts.number("port") > 65535:
-            raise UsageError(f"kubernetes_audit: port is {opts.number('port')}; it ends at 65535")
-
     def describe(self) -> str:
         """One line for people: what it records from."""
-        opts = self._options
-        scheme = "https" if opts.flag("tls") or opts.text("tls.crt_file") else "http"
-        host = f"[{opts.text('listen')}]" if ":" in opts.text("listen") else opts.text("listen")
-        webhook = f"webhook {scheme}://{host}:{opts.number('port')}{opts.text('path')}" if self._wants_webhook else ""
-        file = f"file {opts.text('audit_file')}" if self.file is not None else ""
+        webhook = f"webhook {url_of(self._listener)}" if self._wants_webhook else ""
+        file = f"file {self._path}" if self.file is not None else ""
         return " and ".join(filter(None, (file, webhook)))
 
     def health(self) -> Mapping[str, object]:
@@ -104,21 +86,9 @@ class KubernetesAudit:
 
     async def _run_webhook(self, sink: Sink) -> None:
         # The web server costs 60 MB and a sixth of a second: a pipeline that reads a file never loads it.
-        from kubewitness.inputs.audit_webhook import AuditWebhook, Listener
+        from kubewitness.inputs.audit_webhook import AuditWebhook
 
-        opts = self._options
-        tls = opts.flag("tls") or bool(opts.text("tls.crt_file"))
-        listener = Listener(
-            opts.text("listen"),
-            opts.number("port"),
-            opts.text("path"),
-            opts.number("buffer_max_size"),
-            opts.text("tls.crt_file") if tls else "",
-            opts.text("tls.key_file"),
-            opts.text("tls.ca_file"),
-            opts.text("token_file"),
-        )
         self.webhook = AuditWebhook(
-            listener, self.cluster, redact_key=self._redact_key, keyed=self._keyed, tag=self._tag
+            self._listener, self.cluster, redact_key=self._redact_key, keyed=self._keyed, tag=self._tag
         )
         await self.webhook.run(sink)

@@ -1,0 +1,264 @@
+"""The HTTP side of both webhooks: who may send, how much, how long it may take; TLS with files that are replaced.
+
+A client that is slow, hangs, or sends more than agreed costs others nothing: connections are counted, headers and
+bodies have their time, and the bodies in flight share one budget of memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hmac
+import logging
+import re
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from aiohttp import web
+
+from kubewitness.errors import UsageError
+from kubewitness.inputs.budget import Budget
+from kubewitness.inputs.incident import Incident
+from kubewitness.inputs.listener import Listener
+from kubewitness.inputs.server_tls import ServerTls
+
+_log = logging.getLogger(__name__)
+
+RETRY_AFTER = "5"
+_CLUSTER = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?")
+#: what a body without a length is first granted, and then again and again (bytes)
+_STEP = 1024 * 1024
+_BACKLOG = 128
+
+
+class Body:
+    """A request's body, and the memory that is set aside for it. Given back by the receiver."""
+
+    def __init__(self, budget: Budget, held: int) -> None:
+        self._budget = budget
+        self.held = min(held, budget.limit)
+        self.data = b""
+
+    def grow(self, size: int) -> bool:
+        """Whether there is room for so many bytes in all."""
+        more = size - self.held
+        if more <= 0:
+            return True
+        if not self._budget.extend(more):
+            return False
+        self.held += more
+        return True
+
+
+#: (cluster, body, request) -> answer
+Handle = Callable[[str, Body, web.Request], Awaitable[web.Response]]
+
+
+class Receiver:
+    """Serves POST on a path and below it until cancelled."""
+
+    def __init__(self, what: str, listener: Listener, cluster: str, handle: Handle) -> None:
+        self.what = what
+        self.listener = listener
+        self._cluster = cluster
+        self._handle = handle
+        self._tls = ServerTls(what, listener.crt_file, listener.key_file, listener.ca_file)
+        self._refusals = Incident(_log)
+        self.budget = Budget(max(listener.total_limit, listener.body_limit))
+        #: the port listened on, once it is (when port 0 was asked for)
+        self.port = 0
+        self.counts = {
+            "requests": 0,
+            "refused_large": 0,
+            "refused_memory": 0,
+            "refused_unauthorized": 0,
+            "refused_slow": 0,
+            "refused_connections": 0,
+            "broken_off": 0,
+        }
+        #: when each connection came that has not made its first request yet
+        self._silent: dict[web.RequestHandler, float] = {}
+
+    async def run(self) -> None:
+        """Listens until cancelled. Raises UsageError when it cannot listen there."""
+        listener = self.listener
+        app = web.Application(client_max_size=listener.body_limit)
+        app.router.add_post(listener.path, self._receive)
+        app.router.add_post(listener.path.rstrip("/") + "/{cluster}", self._receive)
+        app.router.add_get("/healthz", _alive)
+        # gzip is taken off by the handler: what aiohttp cannot decompress it would answer by itself, unrecorded
+        runner = web.AppRunner(app, access_log=None, auto_decompress=False, handle_signals=False)
+        await runner.setup()
+        assert runner.server is not None
+        listening: list[asyncio.Server] = []
+        try:
+            listening = await self._listen(runner.server, [])
+            self.port = listening[0].sockets[0].getsockname()[1]
+            while True:
+                await asyncio.sleep(0.5)
+                self._drop_the_silent(runner.server)
+                if self._tls.changed():
+                    listening = await self._listen(runner.server, listening)
+        finally:
+            self.port = 0
+            for server in listening:
+                server.close()
+            await runner.cleanup()
+
+    async def _listen(self, server: web.Server, before: list[asyncio.Server]) -> list[asyncio.Server]:
+        """Listens; with a new certificate on the same sockets, so that nobody is turned away meanwhile."""
+        loop = asyncio.get_running_loop()
+        context = self._tls.context()
+
+        def factory() -> asyncio.Protocol:
+            if len(server.connections) >= self.listener.connections:
+                self.counts["refused_connections"] += 1
+                self._refusals.report(f"{self.what}: {self.listener.connections} connections are open; no more now")
+                return _Closed()
+            handler: web.RequestHandler = server()
+            self._silent[handler] = time.monotonic()
+            return handler
+
+        handshake = self.listener.header_seconds if context else None
+        if not before:
+            where = f"{self.listener.host}:{self.listener.port}"
+            try:
+                return [
+                    await loop.create_server(
+                        factory,
+                        self.listener.host,
+                        self.listener.port,
+                        ssl=context,
+                        ssl_handshake_timeout=handshake,
+                        backlog=_BACKLOG,
+                    )
+                ]
+            except OSError as e:
+                raise UsageError(f"{self.what}: cannot listen on {where}: {e.strerror}; choose another address") from e
+        again = [
+            await loop.create_server(
+                factory, sock=s.dup(), ssl=context, ssl_handshake_timeout=handshake, backlog=_BACKLOG
+            )
+            for old in before
+            for s in old.sockets
+        ]
+        for old in before:
+            old.close()
+        return again
+
+    def _drop_the_silent(self, server: web.Server) -> None:
+        """aiohttp ends connections that idle between requests; those that never finish their first header it keeps."""
+        limit = time.monotonic() - self.listener.header_seconds
+        for handler, since in list(self._silent.items()):
+            if since < limit:
+                del self._silent[handler]
+                if handler in server.connections:
+                    self.counts["refused_slow"] += 1
+                    handler.force_close()
+
+    # --- requests ----------------------------------------------------------------------------------------------------
+
+    async def _receive(self, request: web.Request) -> web.Response:
+        self.counts["requests"] += 1
+        self._silent.pop(request.protocol, None)
+        refusal = self._refusal(request)
+        if refusal:
+            self.counts["refused_unauthorized"] += 1
+            return web.Response(status=401, text=refusal)
+        cluster = request.match_info.get("cluster") or self._cluster
+        if not _CLUSTER.fullmatch(cluster):
+            return web.Response(status=404, text="this cannot be a cluster's name: letters, digits, '.', '_', '-'\n")
+        size = request.content_length
+        if size is not None and size > self.listener.body_limit:
+            return self.too_large(request)
+        granted = _STEP if size is None else size
+        if not await self.budget.reserve(granted, self.listener.room_seconds):
+            return self.no_memory()
+        body = Body(self.budget, granted)
+        try:
+            refused = await self._read(request, body)
+            return refused or await self._handle(cluster, body, request)
+        finally:
+            self.budget.release(body.held)
+
+    async def _read(self, request: web.Request, body: Body) -> web.Response | None:
+        """Fills the body. A response when it cannot be had."""
+        parts: list[bytes] = []
+        size = 0
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self.listener.body_seconds
+        try:
+            while True:
+                async with asyncio.timeout(min(self.listener.idle_seconds, max(0.0, end - loop.time()))):
+                    part = await request.content.readany()
+                if not part:
+                    break
+                size += len(part)
+                if size > self.listener.body_limit:
+                    return self.too_large(request)
+                if size > body.held and not body.grow(max(size, body.held + _STEP)):
+                    return self.no_memory()
+                parts.append(part)
+        except TimeoutError:
+            self.counts["refused_slow"] += 1
+            self._refusals.report(f"{self.what}: {request.remote} did not send its body in time")
+            answer = web.Response(status=408, text="the body did not come in time\n")
+            answer.force_close()
+            return answer
+        except (OSError, web.RequestPayloadError):
+            # nobody is there to read the answer
+            self.counts["broken_off"] += 1
+            return web.Response(status=400, text="the body ended early\n")
+        body.data = parts[0] if len(parts) == 1 else b"".join(parts)
+        return None
+
+    def _refusal(self, request: web.Request) -> str:
+        """Why this client may not send; "" when it may."""
+        if self.listener.client_names and not self.listener.client_names & _names(request):
+            return "the client certificate names nobody who may send here\n"
+        if not self.listener.token_file:
+            return ""
+        token = b""
+        with contextlib.suppress(OSError):
+            token = Path(self.listener.token_file).read_bytes().strip()
+        given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
+        if token and hmac.compare_digest(given, b"Bearer " + token):
+            return ""
+        return "the bearer token is missing or wrong\n"
+
+    # --- refusals ----------------------------------------------------------------------------------------------------
+
+    def too_large(self, request: web.Request) -> web.Response:
+        self.counts["refused_large"] += 1
+        limit = self.listener.body_limit
+        self._refusals.report(
+            f"{self.what}: a body from {request.remote} is larger than {limit} bytes and is refused: raise "
+            "buffer_max_size, or lower --audit-webhook-batch-max-size of the API server"
+        )
+        return web.Response(status=413, text=f"larger than {limit} bytes\n")
+
+    def no_memory(self) -> web.Response:
+        self.counts["refused_memory"] += 1
+        held = self.budget.used / 1e6
+        self._refusals.report(f"{self.what}: {held:.0f} MB are in flight; who comes now is told to come again")
+        return web.Response(status=503, headers={"Retry-After": RETRY_AFTER}, text="too much in flight; come again\n")
+
+
+class _Closed(asyncio.Protocol):
+    """A connection too many."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.close()
+
+
+def _names(request: web.Request) -> frozenset[str]:
+    """Common name and DNS names of the client's certificate, which was checked against the CA."""
+    certificate = request.get_extra_info("peercert") or {}
+    names = {value for rdn in certificate.get("subject", ()) for key, value in rdn if key == "commonName"}
+    names |= {value for kind, value in certificate.get("subjectAltName", ()) if kind == "DNS"}
+    return frozenset(names)
+
+
+async def _alive(_: web.Request) -> web.Response:
+    return web.Response(text="ok\n")

@@ -1,0 +1,73 @@
+"""A server's certificate, key and client CA, read again when their files change (as cert-manager and kubelet do it)."""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from pathlib import Path
+
+from kubewitness.errors import UsageError
+
+_log = logging.getLogger(__name__)
+
+
+class ServerTls:
+    """TLS 1.2 or newer. Without a certificate file: plain HTTP."""
+
+    def __init__(self, what: str, crt_file: str, key_file: str, ca_file: str) -> None:
+        self._what = what
+        self._files = (crt_file, key_file, ca_file)
+        self._stamp: tuple[object, ...] = ()
+        self._tried: tuple[object, ...] = ()
+        self._context: ssl.SSLContext | None = None
+
+    def context(self) -> ssl.SSLContext | None:
+        """The context for connections from now on. Raises UsageError when the files cannot be used."""
+        if not self._files[0]:
+            return None
+        if self._context is None:
+            stamp = self._look()
+            self._context = self._load()
+            self._stamp = stamp
+        return self._context
+
+    def changed(self) -> bool:
+        """Whether the files changed and fit together: `context` is then a new one. Half a change is waited out."""
+        if self._context is None:
+            return False
+        stamp = self._look()
+        if stamp == self._stamp:
+            return False
+        try:
+            self._context = self._load()
+        except UsageError as e:
+            if stamp != self._tried:
+                _log.warning("%s; the ones read before are used until these fit", e)
+            self._tried = stamp
+            return False
+        self._stamp = stamp
+        _log.info("%s: the certificate was read again", self._what)
+        return True
+
+    def _load(self) -> ssl.SSLContext:
+        crt_file, key_file, ca_file = self._files
+        try:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.minimum_version = ssl.TLSVersion.TLSv1_2
+            context.load_cert_chain(crt_file, key_file or None)
+            if ca_file:
+                context.load_verify_locations(ca_file)
+                context.verify_mode = ssl.CERT_REQUIRED
+        except (OSError, ValueError) as e:
+            raise UsageError(f"{self._what}: tls.crt_file, tls.key_file or tls.ca_file: {e}") from e
+        return context
+
+    def _look(self) -> tuple[object, ...]:
+        stamps: list[object] = []
+        for name in filter(None, self._files):
+            try:
+                stat = Path(name).stat()
+                stamps.append((stat.st_mtime_ns, stat.st_ino, stat.st_size))
+            except OSError as e:
+                stamps.append(e.errno)
+        return tuple(stamps)
