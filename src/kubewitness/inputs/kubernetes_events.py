@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Mapping
 
 import msgspec
 
@@ -22,6 +22,7 @@ from kubewitness.contracts import Batch, Sink
 from kubewitness.errors import KubewitnessError, Malformed, UsageError
 from kubewitness.formats.ingest import Ingest
 from kubewitness.formats.sniff import Found
+from kubewitness.inputs.kubernetes_events_ahead import read_ahead
 from kubewitness.inputs.options import Key, Options
 from kubewitness.kube import Backoff, Expired, Forbidden, KubeAccess, KubeClient, KubeFailure
 from kubewitness.kube.client import decode_watch_line
@@ -43,13 +44,8 @@ KEYS = (
     Key("cluster", "text", "default"),
 )
 
-#: what is put at once: so many bytes, or what came within so many seconds
-_BATCH_BYTES = 256 * 1024
-_LINGER = 0.1
 #: a watch that ends within so many seconds was cut off, not served
 _SHORT_WATCH = 1.0
-#: groups of lines read ahead while a batch is being made durable
-_READ_AHEAD = 16
 _CHANGES = {"ADDED": "ADDED", "MODIFIED": "MODIFIED", "DELETED": "EXPIRED"}
 
 
@@ -194,7 +190,7 @@ class KubernetesEvents:
         )
         self._count("watches")
         opened = time.monotonic()
-        async with contextlib.aclosing(_read_ahead(lines)) as groups:
+        async with contextlib.aclosing(read_ahead(lines)) as groups:
             async for group in groups:
                 self._alive(settled=bool(group))
                 version, error = self._take(group)
@@ -270,51 +266,6 @@ def _taken_apart(line: bytes) -> tuple[str, bytes]:
 def _is_future(ours: str, theirs: str) -> bool:
     """Versions are opaque in principle; Kubernetes' own are numbers of one counter, and only such are compared."""
     return ours.isdigit() and theirs.isdigit() and int(ours) > int(theirs)
-
-
-async def _read_ahead(groups: AsyncGenerator[list[bytes], None]) -> AsyncGenerator[list[bytes], None]:
-    """Reads on while the caller works, and joins what came in the meantime into batches."""
-    queue: asyncio.Queue[list[bytes] | BaseException | None] = asyncio.Queue(_READ_AHEAD)
-
-    async def read() -> None:
-        try:
-            async with contextlib.aclosing(groups):
-                async for group in groups:
-                    await queue.put(group)
-            await queue.put(None)
-        except (KubewitnessError, OSError) as e:
-            await queue.put(e)
-
-    task = asyncio.create_task(read(), name="watch reader")
-    try:
-        ended: BaseException | None = None
-        open_ = True
-        while open_:
-            found = await queue.get()
-            batch: list[bytes] = []
-            until = time.monotonic() + _LINGER
-            size = 0
-            while True:
-                if not isinstance(found, list):
-                    ended, open_ = found, False
-                    break
-                batch += found
-                size += sum(map(len, found))
-                wait = until - time.monotonic()
-                if size >= _BATCH_BYTES or wait <= 0 or not batch:
-                    break
-                try:
-                    found = await asyncio.wait_for(queue.get(), wait)
-                except TimeoutError:
-                    break
-            if batch or open_:
-                yield batch
-        if ended is not None:
-            raise ended
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
 
 
 def _now_us() -> int:

@@ -136,7 +136,8 @@ class KubeClient:
             yield []
             while True:
                 try:
-                    data = await asyncio.wait_for(response.content.readany(), idle)
+                    async with asyncio.timeout(idle):
+                        data = await response.content.readany()
                 except TimeoutError:
                     response.close()
                     return
@@ -176,8 +177,9 @@ class KubeClient:
                 connector=aiohttp.TCPConnector(limit=0), trust_env=True, read_bufsize=_READ_BUFFER
             )
         headers = {"User-Agent": self._user_agent, "Accept": "application/json", **target.headers}
-        response = await asyncio.wait_for(
-            session.get(
+        # asyncio.timeout, not wait_for: in Python 3.11 that one may swallow a cancellation
+        async with asyncio.timeout(_ANSWER_TIMEOUT):
+            response = await session.get(
                 target.server + path,
                 params=params,
                 headers=headers,
@@ -186,13 +188,12 @@ class KubeClient:
                 proxy=target.proxy,
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(total=total, sock_connect=_CONNECT_TIMEOUT),
-            ),
-            _ANSWER_TIMEOUT,
-        )
+            )
         if response.status == 200:
             return response
         async with response:
-            body = await asyncio.wait_for(response.content.read(_ERROR_BODY), _ANSWER_TIMEOUT)
+            async with asyncio.timeout(_ANSWER_TIMEOUT):
+                body = await response.content.read(_ERROR_BODY)
         raise failure_of(response.status, status_of(body), asked, response.headers.get("Retry-After"))
 
 
