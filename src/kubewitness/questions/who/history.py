@@ -42,11 +42,14 @@ class SpecState(msgspec.Struct):
 
 
 def spec_history(facts: Facts, life: Life, until: int) -> list[SpecState]:
-    """Accepted writes of the spec (and of the scale subresource) in one life, oldest first, up to `until`."""
+    """Accepted writes of the spec (and of the scale subresource) in one life, oldest first, asked for up to `until`.
+
+    A controller that watches may act on a write before its answer is written, and so before its record's time.
+    """
     requests = [
         r
         for r in facts.requests(life.ref, ("create", "update", "patch"))
-        if r.done and r.subresource in ("", "scale") and r.ts <= until and life.covers(r.ts, r.uid)
+        if r.done and r.subresource in ("", "scale") and r.received <= until and life.covers(r.ts, r.uid)
     ][-_DEPTH:]
     states: list[SpecState] = []
     previous: SpecState | None = None

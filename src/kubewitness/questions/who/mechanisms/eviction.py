@@ -17,7 +17,7 @@ from kubewitness.questions.bodies import at
 from kubewitness.questions.facts import Bodies, Request
 from kubewitness.questions.model import Certainty
 from kubewitness.questions.targets import Ref
-from kubewitness.questions.who.case import MINUTE, Case, Deed, Step, controller_of, deed_of, tool_of
+from kubewitness.questions.who.case import MINUTE, SECOND, Case, Deed, Step, controller_of, deed_of, tool_of
 
 _NODE_FIELD = "spec.nodeName="
 
@@ -59,10 +59,13 @@ def node_ref(case: Case, node: str) -> Ref:
 
 
 def node_writes(case: Case, node: str, until: int) -> Iterator[tuple[Request, Bodies]]:
-    """Accepted writes of a node's spec and metadata, newest first, with their bodies; not the kubelets'."""
-    pages = case.facts.newest_first(node_ref(case, node), ("patch", "update"), until, without="system:node:")
+    """Accepted writes of a node's spec and metadata, newest first, with their bodies; not the kubelets'.
+
+    Those asked for up to `until`: a controller that watches may act on a write before its answer is written.
+    """
+    pages = case.facts.newest_first(node_ref(case, node), ("patch", "update"), until + SECOND, without="system:node:")
     for page in pages:
-        writes = [r for r in page if not r.subresource]
+        writes = [r for r in page if not r.subresource and r.received <= until]
         yield from zip(writes, case.facts.all_bodies(writes), strict=True)
 
 
