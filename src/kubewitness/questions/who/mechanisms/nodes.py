@@ -11,7 +11,8 @@ from typing import Any
 
 from kubewitness.formats.times import format_us
 from kubewitness.questions.bodies import at, is_object
-from kubewitness.questions.facts import Bodies, EventFact, Request
+from kubewitness.questions.facts import Bodies, EventFact, Request, Window
+from kubewitness.questions.model import Certainty
 from kubewitness.questions.targets import Ref
 from kubewitness.questions.who import creation
 from kubewitness.questions.who.case import (
@@ -169,29 +170,56 @@ def _as_list(value: Any) -> list[Any]:
 
 
 def explain_preemption(case: Case, deed: Deed) -> Step | None:
-    """preemption: the scheduler deletes a pod to make room for a more important one, which its Event names."""
+    """preemption: the scheduler deletes a pod to make room for a more important one, which its Event names, or which
+    it nominates for the node at the same moment (status.nominatedNodeName)."""
     if deed.role != "remove" or deed.controller != "kube-scheduler":
         return None
+    named = _preemptor_of_event(case, deed) or _nominated(case, deed)
+    if named is None:
+        case.need(f"the Event Preempted of {deed.ref.said()}: Events would name the pod that took its place")
+        return Step("preemption")
+    ref, when, ident, certainty = named
+    cause = creation.find(case, case.life(ref, when=deed.when))
+    if cause is not None:
+        cause.says = cause.says.replace(" created ", " created the more important ", 1)
+        cause.evidence.append(ident)
+    else:
+        case.need(f"who created {ref.said()}: level RequestResponse for create of pods names generated pods")
+        says = f"the more important {ref.said()} needed the room"
+        cause = Deed(when, ref, "Preempted", says, "preempt", "inferred", [ident], nobody=True)
+    cause.certainty = weaker(cause.certainty, certainty)
+    return Step("preemption", cause)
+
+
+def _preemptor_of_event(case: Case, deed: Deed) -> tuple[Ref, int, str, Certainty] | None:
+    """(the pod, when, evidence, certainty); older schedulers name it in the message, newer ones in `related`."""
     for e in case.facts.events(deed.ref):
         if e.reason != "Preempted":
             continue
         found = re.match(r"Preempted by (?:pod )?([^\s/]+)/(\S+) on node", e.message)
         namespace, name = (found.group(1), found.group(2)) if found else (e.related_namespace, e.related_name)
-        if not name:
-            break
-        ref = Ref(deed.ref.cluster, "", "pods", namespace or deed.ref.namespace, name, "Pod")
-        cause = creation.find(case, case.life(ref, when=deed.when))
-        if cause is not None:
-            cause.says = cause.says.replace(" created ", " created the more important ", 1)
-            cause.evidence.append(e.id)
-        else:
-            case.need(f"who created {ref.said()}: level RequestResponse for create of pods names generated pods")
-            says = f"the more important {ref.said()} needed the room"
-            cause = Deed(e.ts, ref, e.reason, says, "preempt", "inferred", [e.id], nobody=True)
-        cause.certainty = weaker(cause.certainty, "proved" if found else "inferred")
-        return Step("preemption", cause)
-    case.need(f"the Event Preempted of {deed.ref.said()}: Events would name the pod that took its place")
-    return Step("preemption")
+        if name:
+            ref = Ref(deed.ref.cluster, "", "pods", namespace or deed.ref.namespace, name, "Pod")
+            return ref, e.ts, e.id, "proved" if found else "inferred"
+    return None
+
+
+def _nominated(case: Case, deed: Deed) -> tuple[Ref, int, str, Certainty] | None:
+    """The pod that the scheduler nominated for the deleted pod's node just then, if it was only one."""
+    place = case.node_of(deed.ref, deed.life or case.life(deed.ref, when=deed.when))
+    window = Window(deed.when - _TAINT_ACTS_US, deed.when + _TAINT_ACTS_US)
+    writes = case.facts.requests_in(
+        window, resource="pods", subresource="status", user="system:kube-scheduler", verbs=("patch", "update")
+    )
+    found = {}
+    for r, bodies in zip(writes, case.facts.all_bodies(writes), strict=True):
+        node = at(bodies.request, "status", "nominatedNodeName")
+        if r.done and node and (place is None or node == place[0]):
+            found[r.ref] = r
+    if len(found) != 1:
+        return None
+    ref, r = found.popitem()
+    return Ref(ref.cluster, "", "pods", ref.namespace, ref.name, "Pod"), r.ts, r.id, "inferred"
 
 
 def explain_pressure(case: Case, deed: Deed) -> Step | None:
