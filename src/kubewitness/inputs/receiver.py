@@ -30,6 +30,8 @@ _CLUSTER = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?")
 #: what a body without a length is first granted, and then again and again (bytes)
 _STEP = 1024 * 1024
 _BACKLOG = 128
+#: seconds between two looks at connections and files
+_LOOK = 0.5
 
 
 class Body:
@@ -77,6 +79,7 @@ class Receiver:
             "refused_connections": 0,
             "broken_off": 0,
         }
+        self._reading: set[_Reading] = set()
         #: when each connection came that has not made its first request yet
         self._silent: dict[web.RequestHandler, float] = {}
 
@@ -96,8 +99,9 @@ class Receiver:
             listening = await self._listen(runner.server, [])
             self.port = listening[0].sockets[0].getsockname()[1]
             while True:
-                await asyncio.sleep(0.5)
+                await asyncio.sleep(_LOOK)
                 self._drop_the_silent(runner.server)
+                self._stop_the_slow()
                 if self._tls.changed():
                     listening = await self._listen(runner.server, listening)
         finally:
@@ -157,6 +161,16 @@ class Receiver:
                     self.counts["refused_slow"] += 1
                     handler.force_close()
 
+    def _stop_the_slow(self) -> None:
+        """One look at all bodies that are being read costs less than a timer for each part of them."""
+        now = time.monotonic()
+        for reading in self._reading:
+            if reading.size != reading.seen:
+                reading.seen, reading.moved = reading.size, now
+            late = now - reading.began > self.listener.body_seconds or now - reading.moved > self.listener.idle_seconds
+            if late and reading.limit.when() is None:
+                reading.limit.reschedule(asyncio.get_running_loop().time())
+
     # --- requests ----------------------------------------------------------------------------------------------------
 
     async def _receive(self, request: web.Request) -> web.Response:
@@ -186,20 +200,18 @@ class Receiver:
         """Fills the body. A response when it cannot be had."""
         parts: list[bytes] = []
         size = 0
-        loop = asyncio.get_running_loop()
-        end = loop.time() + self.listener.body_seconds
+        reading = _Reading(asyncio.timeout(None), time.monotonic())
         try:
-            while True:
-                async with asyncio.timeout(min(self.listener.idle_seconds, max(0.0, end - loop.time()))):
-                    part = await request.content.readany()
-                if not part:
-                    break
-                size += len(part)
-                if size > self.listener.body_limit:
-                    return self.too_large(request)
-                if size > body.held and not body.grow(max(size, body.held + _STEP)):
-                    return self.no_memory()
-                parts.append(part)
+            async with reading.limit:
+                self._reading.add(reading)
+                while part := await request.content.readany():
+                    size += len(part)
+                    reading.size = size
+                    if size > self.listener.body_limit:
+                        return self.too_large(request)
+                    if size > body.held and not body.grow(max(size, body.held + _STEP)):
+                        return self.no_memory()
+                    parts.append(part)
         except TimeoutError:
             self.counts["refused_slow"] += 1
             self._refusals.report(f"{self.what}: {request.remote} did not send its body in time")
@@ -210,6 +222,8 @@ class Receiver:
             # nobody is there to read the answer
             self.counts["broken_off"] += 1
             return web.Response(status=400, text="the body ended early\n")
+        finally:
+            self._reading.discard(reading)
         body.data = parts[0] if len(parts) == 1 else b"".join(parts)
         return None
 
@@ -243,6 +257,15 @@ class Receiver:
         held = self.budget.used / 1e6
         self._refusals.report(f"{self.what}: {held:.0f} MB are in flight; who comes now is told to come again")
         return web.Response(status=503, headers={"Retry-After": RETRY_AFTER}, text="too much in flight; come again\n")
+
+
+class _Reading:
+    """A body on its way."""
+
+    def __init__(self, limit: asyncio.Timeout, now: float) -> None:
+        self.limit = limit
+        self.began = self.moved = now
+        self.size = self.seen = 0
 
 
 class _Closed(asyncio.Protocol):
