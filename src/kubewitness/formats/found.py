@@ -32,6 +32,8 @@ class Found(NamedTuple):
     flags: tuple[str, ...] = ()
     #: of a reject
     reason: str = ""
+    #: the original bytes, where `raw` is a copy without what was nested too deeply
+    whole: bytes = b""
 
 
 def each(raw: bytes, read: Callable[[bytes], Iterator[Found]]) -> Iterator[Found]:

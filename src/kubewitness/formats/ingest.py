@@ -17,7 +17,7 @@ from typing import TypeAlias
 import msgspec
 
 from kubewitness.errors import Malformed
-from kubewitness.formats import admission, audit, envelopes, events, logs, objects, redact
+from kubewitness.formats import admission, audit, depth, envelopes, events, logs, objects, redact
 from kubewitness.formats.audit import AuditEvent, Outline
 from kubewitness.formats.found import Found
 from kubewitness.formats.sniff import sniff
@@ -70,6 +70,7 @@ class Ingest:
         self._builders: dict[tuple[str, str, bool], ChunkBuilder] = {}
         self._done: list[Chunk] = []
         self._us = 0
+        self._original = b""  # the original of the record at hand, if only a part of it is kept
 
     def feed(self, block: bytes, *, file: str = "", offset: int = 0) -> list[Chunk]:
         """The chunks of a block of whole lines (the last newline may be missing), audit events above all.
@@ -90,7 +91,7 @@ class Ingest:
         decoded = self._plain(lines, block.isascii())
         if decoded is None:
             return self._line_by_line(lines, file, offset)
-        return [self._whole(block, lines, decoded)]
+        return [self._plain_chunk(block, lines, decoded)]
 
     def feed_body(self, body: bytes, *, file: str = "") -> list[Chunk]:
         """The chunks of an audit webhook's body. Broken items are rejected one by one, the others kept."""
@@ -101,7 +102,7 @@ class Ingest:
             group = items[start : start + _BODY_ITEMS]
             decoded = self._plain(group, ascii_only)
             if decoded is not None:
-                self._done.append(self._whole(b"\n".join((*group, b"")), group, decoded))
+                self._done.append(self._plain_chunk(b"\n".join((*group, b"")), group, decoded))
                 continue
             for item in group:
                 self._audit_or_any(item, file, -1)
@@ -117,13 +118,13 @@ class Ingest:
         decode: Callable[[bytes], _Decoded] = audit.outline_decode if ascii_only else audit.strict_decode
         try:
             decoded = [decode(record) for record in records]
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None
         if (self.only and "audit" not in self.only) or any(map(_needs_care, decoded)):
             return None
         return decoded
 
-    def _whole(self, block: bytes, records: list[bytes], decoded: Sequence[_Decoded]) -> Chunk:
+    def _plain_chunk(self, block: bytes, records: list[bytes], decoded: Sequence[_Decoded]) -> Chunk:
         """One chunk of plain audit events; `block` is the records, each with a newline after it."""
         self._count("audit", len(records), len(block))
         return Chunk(
@@ -146,9 +147,17 @@ class Ingest:
         try:
             if self.only and found.table and found.table not in self.only and found.table != "rejects":
                 raise Malformed(f"a record of table {found.table}; asked for: {', '.join(sorted(self.only))}")
-            self._add(found, file, offset, event)
+            self._original = found.whole
+            try:
+                self._add(found, file, offset, event)
+            except RecursionError:
+                self._original = found.whole or found.raw
+                cut = found._replace(raw=depth.shallow(found.raw), flags=(*found.flags, depth.FLAG))
+                self._add(cut, file, offset, None)
         except Malformed as e:
             self._reject(found.raw, str(e), file, offset, len(found.raw))
+        finally:
+            self._original = b""
 
     def add_any(self, raw: bytes, *, file: str = "", offset: int = -1, flags: tuple[str, ...] = ()) -> None:
         """One JSON value of unknown kind: all records in it; they are in the chunks of the next `take`."""
@@ -184,7 +193,7 @@ class Ingest:
     def _audit_or_any(self, raw: bytes, file: str, offset: int, flags: tuple[str, ...] = ()) -> None:
         try:
             event = audit.strict_decode(raw)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             self._any(raw, file, offset, flags)
         else:
             self.add(Found("audit", raw, "audit", flags=flags), file=file, offset=offset, event=event)
@@ -275,6 +284,8 @@ class Ingest:
         if clean is not None:
             raw, note.digest = clean
             note.redacted = True
+        if self._original:
+            note.digest, note.redacted = redact.digest(self._original, self._key), True
         timeless = bool(self.fallback_us) and (table == "rejects" or form == "klog" or _ARRIVAL in note.flags)
         builder = self._builders.get((table, form, timeless))
         if builder is None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import msgspec
 
 from kubewitness.errors import Malformed
+from kubewitness.formats import depth as nesting
 from kubewitness.formats.found import Found, each, fields_of, is_klog, string
 from kubewitness.formats.wrappers import insights_row, log_event, loki_stream, unwrap
 
@@ -29,8 +30,18 @@ _WATCH_TYPES = frozenset(("ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR"))
 
 
 def sniff(raw: bytes) -> list[Found]:
-    """The records in one JSON value. Raises `Malformed` with the reason when it holds nothing that is known."""
-    return list(_value(raw, 0))
+    """The records in one JSON value. Raises `Malformed` with the reason when it holds nothing that is known.
+
+    From a value that is nested too deeply the deepest part is cut (see formats/depth.py).
+    """
+    try:
+        return list(_value(raw, 0))
+    except RecursionError:
+        return [_cut(found, raw) for found in _value(nesting.shallow(raw), 0)]
+
+
+def _cut(found: Found, whole: bytes) -> Found:
+    return found._replace(flags=(*found.flags, nesting.FLAG), whole=whole)
 
 
 def sniff_item(raw: bytes, path: tuple[str, ...], head: bytes) -> list[Found]:
@@ -39,6 +50,13 @@ def sniff_item(raw: bytes, path: tuple[str, ...], head: bytes) -> list[Found]:
 
     `path`: the keys that led to the list. `head`: what stood before it, where a typed List names its kind.
     """
+    try:
+        return _item(raw, path, head)
+    except RecursionError:
+        return [_cut(found, raw) for found in _item(nesting.shallow(raw), path, head)]
+
+
+def _item(raw: bytes, path: tuple[str, ...], head: bytes) -> list[Found]:
     try:
         if path == ("items",):
             kind, version = _KIND.search(head), _VERSION.search(head)

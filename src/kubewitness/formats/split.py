@@ -44,21 +44,23 @@ def split_audit(body: bytes) -> tuple[list[bytes], list[Bad]]:
             return _copies(_list_decoder.decode(body).items), []
         if start == b"[":
             return _copies(_array_decoder.decode(body)), []
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         pass
     try:
         _single_decoder.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return _scan(body)
     return [body.strip()], []
 
 
 def valid_json(raw: bytes) -> bool:
-    """Whether these bytes are one JSON value."""
+    """Whether these bytes are one JSON value. One that is nested too deeply to be decoded is taken for one."""
     try:
         _value_decoder.decode(raw)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return False
+    except RecursionError:
+        return True
     return True
 
 

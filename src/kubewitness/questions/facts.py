@@ -13,6 +13,7 @@ import msgspec
 
 from kubewitness.errors import Malformed
 from kubewitness.formats import envelopes
+from kubewitness.formats.depth import manageable
 from kubewitness.questions.factrows import (
     ADMISSION,
     EVENT_COLUMNS,
@@ -258,13 +259,13 @@ class Facts:
 
     def version_body(self, version: VersionFact) -> Any:
         """The object as the watch saw it."""
-        return msgspec.json.decode(self.session.raw([version.pointer])[0])
+        return msgspec.json.decode(manageable(self.session.raw([version.pointer])[0]))
 
 
 def _decode_bodies(form: str, raw: bytes) -> Bodies:
     """Bodies that cannot be read are as good as absent here: the record itself is kept, and shown by `search`."""
     try:
-        asked, answered = envelopes.bodies(form, raw)
+        asked, answered = envelopes.bodies(form, manageable(raw))
         return Bodies(
             msgspec.json.decode(asked) if asked else None, msgspec.json.decode(answered) if answered else None
         )

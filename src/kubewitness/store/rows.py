@@ -33,6 +33,8 @@ def _each(row_of: RowOf) -> RowsOf:
                 row = row_of(chunk, i, raw, note, chunk.key(i), start)
             except (Malformed, UnicodeDecodeError) as e:
                 rejects.append(Reject(number, i, start, end - start, str(e)))
+            except RecursionError:
+                rejects.append(Reject(number, i, start, end - start, "nested too deeply"))
             else:
                 out.append((*row, number))
 

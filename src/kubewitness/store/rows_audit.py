@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from kubewitness.errors import Malformed
-from kubewitness.formats import audit, envelopes
+from kubewitness.formats import audit, depth, envelopes
 from kubewitness.formats.audit import AuditEvent, Body, ObjectRef, Status
 from kubewitness.formats.names import object_key, user_kind
 from kubewitness.record import Chunk, Note
@@ -38,6 +38,8 @@ def rows(chunk: Chunk, number: int, out: list[Row], rejects: list[Reject]) -> No
                     raise Malformed("not an audit Event: auditID is empty")
             except (msgspec.MsgspecError, UnicodeDecodeError):
                 event = envelopes.decode_audit(form, raw)
+            except RecursionError:  # Python's stack was less deep when it was taken in
+                event = envelopes.decode_audit(form, depth.shallow(raw))
             key = keys[i * 16 : i * 16 + 16] if keys else audit.identity(cluster, event)
             note = notes.get(i, _NO_NOTE) if notes else _NO_NOTE
             add(_row(event, cluster, arrived, key, note, start, end - start, number))
