@@ -46,6 +46,18 @@ def drain_by_old_kubectl(s: Scene) -> None:
     _uncordon(s)
 
 
+def drain_of_statefulset(s: Scene) -> None:
+    """The evicted pods' names are used again once the node is given back."""
+    spec: dict[str, Any] = {"podManagementPolicy": "Parallel", "pod": {"terminationGracePeriodSeconds": 5}}
+    s.make(s.three, manifests.workload("StatefulSet", s.namespace, s.app, _here(s), 2, **spec))
+    s.settled(2)
+    s.pause(2.5, 3)  # so that a time tells the evicted pods from their replacements
+    s.kubectl(s.one, "drain", s.node, *_DRAIN)
+    s.vanished(_drained(s, s.one), at_least=2, at=True)
+    _uncordon(s)
+    s.settled(2)
+
+
 def cordoned_and_deleted(s: Scene) -> None:
     """A cordon, and then deletes by name: no drain."""
     pods = s.deployment(2, _here(s))
@@ -223,7 +235,7 @@ def rolled_on_cordoned(s: Scene) -> None:
 #: (nodes, scenarios): in each lane one after the other, on its first node
 LANES = (
     (("east-1",), (drain, cordoned_and_deleted, evicted_by_another, daemonset_moved)),
-    (("north-1",), (drain_by_old_kubectl, uncordoned_then_evicted, deleted_during_drain)),
+    (("north-1",), (drain_of_statefulset, drain_by_old_kubectl, uncordoned_then_evicted, deleted_during_drain)),
     (("west-1", "west-2"), (refused_then_drained, drain_during_rollout, rolled_on_cordoned)),
     (("south-1",), (tainted, preempted, preempted_by_deployment)),
     (("far-1",), (lost,)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.cluster.scenarios import manifests
 from tests.cluster.scenarios.manifests import PATHS
-from tests.cluster.scenarios.scene import Scene
+from tests.cluster.scenarios.scene import Scene, as_json
 from tests.cluster.scenarios.truth import Truth
 
 
@@ -53,6 +53,38 @@ def deployments_collected(s: Scene) -> None:
     s.deployment(2)
     s.kubectl(s.one, "delete", "--raw", PATHS["Deployment"].format(s.namespace) + "?propagationPolicy=Background")
     s.vanished(Truth("owner-deleted", s.one, f"Deployment/{s.namespace}"), at_least=2)
+
+
+def replicaset_deleted(s: Scene) -> None:
+    """Somebody deletes the ReplicaSet under a Deployment, which makes it anew."""
+    s.deployment(2)
+    found = s.admin.get(f"/apis/apps/v1/namespaces/{s.namespace}/replicasets")["items"][0]["metadata"]
+    s.kubectl(s.one, "delete", "replicaset", found["name"])
+    s.vanished(Truth("owner-deleted", s.one, f"ReplicaSet/{s.namespace}/{found['name']}"), at_least=2)
+    s.settled(2)
+
+
+def recreated(s: Scene) -> None:
+    """Two Deployments of one name: one deleted, the other scaled down, by different people."""
+    s.deployment(2)
+    s.kubectl(s.one, "delete", "deployment", s.app)
+    s.vanished(Truth("owner-deleted", s.one, s.deployed), at_least=2)
+    s.settled(0)
+    s.pause(2, 4)
+    s.deployment(3, user=s.one)
+    s.pause()
+    s.kubectl(s.two, "scale", f"deployment/{s.app}", "--replicas=1")
+    s.vanished(Truth("scale-down", s.two, s.deployed), at_least=2)
+
+
+def replaced_by_force(s: Scene) -> None:
+    """kubectl replace --force deletes the object and makes it again."""
+    made = manifests.workload("Deployment", s.namespace, s.app, manifests.GENERAL, 2)
+    s.kubectl(s.three, "create", "-f", "-", stdin=as_json(made))
+    s.settled(2)
+    s.kubectl(s.one, "replace", "--force", "-f", "-", stdin=as_json(made))
+    s.vanished(Truth("owner-deleted", s.one, s.deployed), at_least=2)
+    s.settled(2)
 
 
 def job_deleted(s: Scene) -> None:
@@ -105,6 +137,9 @@ SCENARIOS = (
     owner_orphan,
     owner_deleted_by_api,
     deployments_collected,
+    replicaset_deleted,
+    recreated,
+    replaced_by_force,
     job_deleted,
     job_deadline,
     job_backoff,

@@ -63,6 +63,18 @@ def bad_image_then_undo(s: Scene) -> None:
     s.vanished(with_image(bad, Truth("rollout", s.two, s.deployed)), at_least=2)
 
 
+def rolled_twice(s: Scene) -> None:
+    """A second version by another, while the first rollout is still on: each version's pods went by the next one."""
+    s.deployment(4, minReadySeconds=2)
+    first, second = f"shop/{s.app}:2.0", f"shop/{s.app}:3.0"
+    s.kubectl(s.one, "set", "image", f"deployment/{s.app}", f"{s.app}={first}")
+    s.vanished(with_image(f"shop/{s.app}:1.0", Truth("rollout", s.one, s.deployed)))
+    s.kubectl(s.two, "set", "image", f"deployment/{s.app}", f"{s.app}={second}")
+    s.rolled_out()
+    s.vanished(with_image(first, Truth("rollout", s.two, s.deployed)))
+    s.vanished(with_image(f"shop/{s.app}:1.0", Truth("rollout", s.one, s.deployed)))
+
+
 def paused_and_resumed(s: Scene) -> None:
     """Whoever changed the template is why; whoever resumed only let it go on."""
     s.deployment(2)
@@ -287,6 +299,7 @@ SCENARIOS = (
     set_env,
     restart,
     undo,
+    rolled_twice,
     bad_image_then_undo,
     paused_and_resumed,
     apply_image,
