@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import logging
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,10 +20,12 @@ from kubewitness.errors import UsageError
 if TYPE_CHECKING:
     from kubewitness.config.state import StatePaths
     from kubewitness.contracts import Input
+    from kubewitness.inputs.kubernetes_admission import KubernetesAdmission
     from kubewitness.inputs.kubernetes_audit import KubernetesAudit
     from kubewitness.inputs.kubernetes_events import KubernetesEvents
 
 _AUDIT_PORT = 9444
+_ADMISSION_PORT = 9445
 _NO_AUDIT = """\
   audit trail     not recorded, so that who did something can only be inferred. Let the API server write it:
                     --audit-policy-file=... --audit-log-path=/var/log/kubernetes/audit.log, then add --audit-file here
@@ -40,6 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     cluster.add_argument("--ca-file", metavar="F", help="certificate authority of the API server")
     cluster.add_argument("-n", "--namespace", metavar="NS", help="Events of this namespace only")
     cluster.add_argument("--no-events", action="store_true", help="record no Events, only the audit trail")
+    cluster.add_argument(
+        "--resources", metavar="KINDS", help="versions of these, too, as kubectl names them: pods,nodes,deploy,..."
+    )
     cluster.add_argument("--cluster", metavar="NAME", default="default", help="what to call the cluster in the store")
     audit = parser.add_argument_group("the audit trail")
     audit.add_argument("--audit-file", metavar="P", action="append", default=[], help="audit log file (repeatable)")
@@ -48,6 +54,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     audit.add_argument("--audit-key-file", metavar="F", help="and its key")
     audit.add_argument("--audit-client-ca-file", metavar="F", help="client certificates must be signed by it")
     audit.add_argument("--audit-token-file", metavar="F", help="bearer token that the API server must show")
+    audit.add_argument(
+        "--admission-listen", metavar="ADDR", help="admission webhook, where there is no audit trail; POST /admission"
+    )
+    audit.add_argument("--tls-cert", metavar="F", help="TLS certificate of the webhooks (admission cannot do without)")
+    audit.add_argument("--tls-key", metavar="F", help="and its key")
     serving = parser.add_argument_group("serving and storing")
     serving.add_argument("--listen", default="127.0.0.1:8420", metavar="ADDR", help="answer questions there")
     serving.add_argument("--serve-token-file", metavar="F", type=Path, help="bearer token that requests must show")
@@ -65,11 +76,12 @@ def run(args: argparse.Namespace) -> int:
     paths = paths_of(args)
     redact_key = paths.create().redact_key()
     audit = _audit_inputs(args, redact_key)
+    admission = _admission_inputs(args, redact_key)
     events, why_not = _events_input(args, redact_key)
-    if events is None and not audit:
+    if events is None and not audit and not admission:
         raise UsageError(f"{why_not}; name a cluster with --kubeconfig or --server, or give --audit-file")
-    inputs: list[Input] = [*([events] if events else []), *audit]
-    return asyncio.run(_record(args, paths, inputs, _start_text(events, why_not, audit, paths)))
+    inputs: list[Input] = [*([events] if events else []), *audit, *admission]
+    return asyncio.run(_record(args, paths, inputs, _start_text(events, why_not, [*audit, *admission], paths)))
 
 
 async def _record(args: argparse.Namespace, paths: StatePaths, inputs: list[Input], text: str) -> int:
@@ -92,7 +104,7 @@ async def _record(args: argparse.Namespace, paths: StatePaths, inputs: list[Inpu
 
 def _events_input(args: argparse.Namespace, redact_key: bytes) -> tuple[KubernetesEvents | None, str]:
     """The Events of the cluster named or found; None and the reason when there is none to be found."""
-    if args.no_events:
+    if args.no_events and not args.resources:
         return None, "--no-events was given"
     from kubewitness.inputs.kubernetes_events import KubernetesEvents
 
@@ -103,13 +115,20 @@ def _events_input(args: argparse.Namespace, redact_key: bytes) -> tuple[Kubernet
         "kube_token_file": args.token_file,
         "kube_ca_file": args.ca_file,
         "kube_namespace": args.namespace,
+        "resources": args.resources,
+        "events": "off" if args.no_events else "",
         "cluster": args.cluster,
     }
     source = KubernetesEvents({k: v for k, v in keys.items() if v}, redact_key=redact_key)
     try:
         source.access.find()
     except UsageError as e:
-        if args.kubeconfig or args.context or args.server or not (args.audit_file or args.audit_listen):
+        if (
+            args.kubeconfig
+            or args.context
+            or args.server
+            or not (args.audit_file or args.audit_listen or args.admission_listen)
+        ):
             raise
         return None, str(e)
     return source, ""
@@ -136,8 +155,8 @@ def _audit_inputs(args: argparse.Namespace, redact_key: bytes) -> list[Kubernete
             "listen": host,
             "port": str(port),
             "cluster": args.cluster,
-            "tls.crt_file": args.audit_cert_file,
-            "tls.key_file": args.audit_key_file,
+            "tls.crt_file": args.audit_cert_file or args.tls_cert,
+            "tls.key_file": args.audit_key_file or args.tls_key,
             "tls.ca_file": args.audit_client_ca_file,
             "token_file": args.audit_token_file,
         }
@@ -147,7 +166,33 @@ def _audit_inputs(args: argparse.Namespace, redact_key: bytes) -> list[Kubernete
     return found
 
 
-def _start_text(events: KubernetesEvents | None, why_not: str, audit: list[KubernetesAudit], paths: StatePaths) -> str:
+def _admission_inputs(args: argparse.Namespace, redact_key: bytes) -> list[KubernetesAdmission]:
+    if not args.admission_listen:
+        return []
+    from kubewitness.inputs.kubernetes_admission import KubernetesAdmission
+    from kubewitness.web.guard import is_loopback, parse_listen
+
+    host, port = parse_listen(args.admission_listen, _ADMISSION_PORT)
+    if not args.tls_cert and not is_loopback(host):
+        raise UsageError(
+            "--admission-listen: an API server calls webhooks by https only; give --tls-cert and --tls-key"
+        )
+    keys = {
+        "listen": host,
+        "port": str(port),
+        "cluster": args.cluster,
+        "tls.crt_file": args.tls_cert,
+        "tls.key_file": args.tls_key,
+    }
+    return [KubernetesAdmission({k: v for k, v in keys.items() if v}, redact_key=redact_key)]
+
+
+def _start_text(
+    events: KubernetesEvents | None,
+    why_not: str,
+    audit: Sequence[KubernetesAudit | KubernetesAdmission],
+    paths: StatePaths,
+) -> str:
     """What is recorded, where, and what is missing, for the person who has just started it."""
     lines = [f"recording into {paths.root}"]
     if events is not None:

@@ -6,4 +6,5 @@
 INPUTS: dict[str, tuple[str, str]] = {
     "kubernetes_events": ("kubewitness.inputs.kubernetes_events", "KubernetesEvents"),
     "kubernetes_audit": ("kubewitness.inputs.kubernetes_audit", "KubernetesAudit"),
+    "kubernetes_admission": ("kubewitness.inputs.kubernetes_admission", "KubernetesAdmission"),
 }
