@@ -8,10 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
+
+#: plural -> apiVersion, kind, short names
+KINDS = {
+    "pods": ("v1", "Pod", ["po"]),
+    "secrets": ("v1", "Secret", []),
+    "deployments": ("apps/v1", "Deployment", ["deploy"]),
+    "widgets": ("example.com/v1beta1", "Widget", []),
+}
 
 Fault = Callable[[web.Request], Awaitable[web.StreamResponse | None]]
 
@@ -19,7 +28,14 @@ Fault = Callable[[web.Request], Awaitable[web.StreamResponse | None]]
 class FakeApiServer:
     """`put` and `expire` change what there is; `faults` are tried on each request before it is served."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1", *, base: str = "", tls: ssl.SSLContext | None = None) -> None:
+        self._host = host
+        #: path before /api, as of a proxy that serves several clusters
+        self._base = base
+        self._tls = tls
+        #: resources beside Events: "pods" -> name -> object; of `KINDS`
+        self.things: dict[str, dict[str, dict[str, Any]]] = {}
+        self.thing_history: dict[str, list[tuple[int, str, dict[str, Any]]]] = {}
         self.uid = "cluster-1"
         self.version = 100
         #: versions below are compacted away
@@ -34,6 +50,10 @@ class FakeApiServer:
         self.cut = 0
         #: silently gone: watches stay open and say nothing
         self.frozen = False
+        #: lists end with `continue: ""` instead of none
+        self.empty_continue = False
+        #: put into the next watch that has something to say, before it
+        self.extra_lines = b""
         self._changed = asyncio.Event()
         self._runner: web.AppRunner | None = None
         self._port = 0
@@ -41,15 +61,28 @@ class FakeApiServer:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._port}"
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"{'https' if self._tls else 'http'}://{host}:{self._port}{self._base}"
+
+    @property
+    def port(self) -> int:
+        return self._port
 
     async def start(self) -> None:
         app = web.Application()
-        app.router.add_get("/api/v1/namespaces/kube-system", self._namespace)
-        app.router.add_get("/api/v1/events", self._events)
+        add = app.router.add_get
+        base = self._base
+        add(f"{base}/api/v1/namespaces/kube-system", self._namespace)
+        for path in ("/api/v1/events", "/api/v1/namespaces/{namespace}/events", "/apis/events.k8s.io/v1/events"):
+            add(base + path, self._events)
+        add(f"{base}/api/v1", self._discovery)
+        add(f"{base}/apis", self._groups)
+        add(base + "/apis/{group}/{version}", self._discovery)
+        add(base + "/api/v1/{plural}", self._things)
+        add(base + "/apis/{group}/{version}/{plural}", self._things)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self._port)
+        site = web.TCPSite(self._runner, self._host, self._port, ssl_context=self._tls)
         await site.start()
         self._port = self._runner.addresses[0][1]
 
@@ -102,8 +135,29 @@ class FakeApiServer:
         self._record("DELETED", event)
         return event["metadata"]["uid"], str(self.version)
 
+    def put_thing(self, plural: str, name: str, **fields: Any) -> tuple[str, str]:
+        """Creates or updates an object of one of `KINDS`; gives its (uid, resourceVersion)."""
+        self.version += 1
+        there = self.things.setdefault(plural, {})
+        change = "MODIFIED" if name in there else "ADDED"
+        metadata = {"name": name, "namespace": "shop", "uid": f"uid-{name}", "resourceVersion": str(self.version)}
+        there[name] = {"metadata": metadata, **fields}
+        self._told(self.thing_history.setdefault(plural, []), change, there[name])
+        return f"uid-{name}", str(self.version)
+
+    def delete_thing(self, plural: str, name: str) -> tuple[str, str]:
+        """Removes an object; gives its (uid, resourceVersion at the end)."""
+        self.version += 1
+        gone = self.things[plural].pop(name)
+        gone = {**gone, "metadata": {**gone["metadata"], "resourceVersion": str(self.version)}}
+        self._told(self.thing_history[plural], "DELETED", gone)
+        return f"uid-{name}", str(self.version)
+
     def _record(self, kind: str, event: dict[str, Any]) -> None:
-        self.history.append((self.version, kind, event))
+        self._told(self.history, kind, event)
+
+    def _told(self, history: list[tuple[int, str, dict[str, Any]]], kind: str, thing: dict[str, Any]) -> None:
+        history.append((self.version, kind, thing))
         self._changed.set()
         self._changed = asyncio.Event()
 
@@ -126,48 +180,93 @@ class FakeApiServer:
         refused = await self._before(request)
         if refused is not None:
             return refused
-        return await (self._watch(request) if request.query.get("watch") else self._list(request))
+        if request.query.get("watch"):
+            api = "events.k8s.io/v1" if "events.k8s.io" in request.path else "v1"
+            return await self._watch(request, lambda: self.history, {"kind": "Event", "apiVersion": api})
+        return await self._list(request, self.objects)
 
-    async def _list(self, request: web.Request) -> web.StreamResponse:
-        limit = int(request.query.get("limit", "0")) or len(self.objects) + 1
+    async def _discovery(self, request: web.Request) -> web.StreamResponse:
+        refused = await self._before(request)
+        version = "/".join(v for v in (request.match_info.get("group"), request.match_info.get("version", "v1")) if v)
+        resources = [
+            {"name": plural, "singularName": kind.lower(), "namespaced": True, "kind": kind, "verbs": ["list", "watch"]}
+            for plural, (api, kind, _) in KINDS.items()
+            if api == version
+        ]
+        short = {plural: names for plural, (_, _, names) in KINDS.items()}
+        for resource in resources:
+            resource["shortNames"] = short[str(resource["name"])]
+        return refused or web.json_response({"kind": "APIResourceList", "resources": resources})
+
+    async def _groups(self, request: web.Request) -> web.StreamResponse:
+        groups = [
+            {"name": api.partition("/")[0], "preferredVersion": {"groupVersion": api, "version": api.partition("/")[2]}}
+            for api in dict.fromkeys(api for api, _, _ in KINDS.values() if "/" in api)
+        ]
+        return await self._before(request) or web.json_response({"kind": "APIGroupList", "groups": groups})
+
+    async def _things(self, request: web.Request) -> web.StreamResponse:
+        plural = request.match_info["plural"]
+        refused = await self._before(request)
+        if refused is not None:
+            return refused
+        if plural not in KINDS:
+            return status(404, "NotFound")
+        api, kind, _ = KINDS[plural]
+        if request.query.get("watch"):
+            history = self.thing_history.setdefault(plural, [])
+            return await self._watch(request, lambda: history, {"kind": kind, "apiVersion": api})
+        return await self._list(request, self.things.get(plural, {}))
+
+    async def _list(self, request: web.Request, objects: dict[str, dict[str, Any]]) -> web.StreamResponse:
+        limit = int(request.query.get("limit", "0")) or len(objects) + 1
         start, version = 0, self.version
         if token := request.query.get("continue"):
             start, version = map(int, token.split("@"))
             if version < self.compacted:
                 return status(410, "Expired")
-        names = sorted(self.objects)
-        page = [self.objects[name] for name in names[start : start + limit]]
+        names = sorted(objects)
+        page = [objects[name] for name in names[start : start + limit]]
         metadata = {"resourceVersion": str(version)}
         if start + limit < len(names):
             metadata["continue"] = f"{start + limit}@{version}"
-        return web.json_response({"kind": "EventList", "apiVersion": "v1", "metadata": metadata, "items": page})
+        elif self.empty_continue:
+            metadata["continue"] = ""
+        return web.json_response({"kind": "List", "apiVersion": "v1", "metadata": metadata, "items": page})
 
-    async def _watch(self, request: web.Request) -> web.StreamResponse:
+    async def _watch(
+        self, request: web.Request, history: Callable[[], list[tuple[int, str, dict[str, Any]]]], head: dict[str, str]
+    ) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         await response.prepare(request)
         self._streams.add(response)
         try:
             async with asyncio.timeout(float(request.query.get("timeoutSeconds", "60"))):
-                await self._stream(response, int(request.query["resourceVersion"]))
+                await self._stream(response, int(request.query["resourceVersion"]), history, head)
         except (TimeoutError, ConnectionError):
             pass
         finally:
             self._streams.discard(response)
         return response
 
-    async def _stream(self, response: web.StreamResponse, after: int) -> None:
+    async def _stream(
+        self,
+        response: web.StreamResponse,
+        after: int,
+        history: Callable[[], list[tuple[int, str, dict[str, Any]]]],
+        head: dict[str, str],
+    ) -> None:
         if after < self.compacted:
             body = {"kind": "Status", "status": "Failure", "message": "too old", "reason": "Expired", "code": 410}
             await response.write(json.dumps({"type": "ERROR", "object": body}).encode() + b"\n")
             return
         while True:
             changed = self._changed
-            lines = b""
-            for version, kind, event in self.history:
+            lines, self.extra_lines = self.extra_lines, b""
+            for version, kind, thing in history():
                 if version > after and not self.frozen:
                     after = version
-                    shown = {"kind": "Event", "apiVersion": "v1", **event}
-                    lines += json.dumps({"type": kind, "object": shown}).encode() + b"\n"
+                    lines += json.dumps({"type": kind, "object": {**head, **thing}}).encode() + b"\n"
             for start in range(0, len(lines), self.cut or max(1, len(lines))):
                 await response.write(lines[start : start + (self.cut or len(lines))])
                 if self.cut:

@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from kubewitness.errors import UsageError
-from kubewitness.inputs import kubernetes_events
+from kubewitness.inputs import kubernetes_events_watch
 from kubewitness.inputs.kubernetes_events import KubernetesEvents
 from tests.fake_apiserver import FakeApiServer, status
 from tests.inputs.sinks import Kept
@@ -23,7 +23,7 @@ from tests.inputs.sinks import Kept
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Failures are retried at once; nothing else about time changes."""
     monkeypatch.setattr("kubewitness.kube.backoff.random.uniform", lambda a, b: 0.02)
-    monkeypatch.setattr(kubernetes_events, "_SHORT_WATCH", 0.0)
+    monkeypatch.setattr(kubernetes_events_watch, "_SHORT_WATCH", 0.0)
 
 
 @pytest.fixture

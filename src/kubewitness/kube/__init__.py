@@ -8,9 +8,25 @@ Errors are named by what the caller does next (`failures`); credentials are read
 whenever these change (`access`).
 """
 
-from kubewitness.kube.access import KubeAccess
+from kubewitness.kube.access import TLS_VERSIONS, KubeAccess, TlsChoices
 from kubewitness.kube.backoff import Backoff
-from kubewitness.kube.client import KubeClient, Page
-from kubewitness.kube.failures import Expired, Forbidden, KubeFailure, Unauthorized
+from kubewitness.kube.client import KubeClient, Network, Page
+from kubewitness.kube.discovery import Resource, find_resource
+from kubewitness.kube.failures import Expired, Forbidden, KubeFailure, Unauthorized, Unsupported
 
-__all__ = ["Backoff", "Expired", "Forbidden", "KubeAccess", "KubeClient", "KubeFailure", "Page", "Unauthorized"]
+__all__ = [
+    "TLS_VERSIONS",
+    "Backoff",
+    "Expired",
+    "Forbidden",
+    "KubeAccess",
+    "KubeClient",
+    "KubeFailure",
+    "Network",
+    "Page",
+    "Resource",
+    "TlsChoices",
+    "Unauthorized",
+    "Unsupported",
+    "find_resource",
+]

@@ -32,6 +32,49 @@ class Target:
     proxy: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class TlsChoices:
+    """What a pipeline file says of TLS beyond the cluster's CA. Empty text: not said.
+
+    `server_name` stands in for the host's name in the handshake and in the check of the certificate.
+    """
+
+    ca_path: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+    key_password: str = field(default="", repr=False)
+    server_name: str = ""
+    verify_hostname: bool = True
+    min_version: str = ""
+    max_version: str = ""
+    ciphers: str = ""
+
+    def apply(self, context: ssl.SSLContext) -> None:
+        """Raises OSError or ValueError when a file is not what it should be."""
+        context.minimum_version = _VERSIONS[self.min_version.lower()] if self.min_version else ssl.TLSVersion.TLSv1_2
+        if self.max_version:
+            context.maximum_version = _VERSIONS[self.max_version.lower()]
+        if self.ciphers:
+            context.set_ciphers(self.ciphers)
+        if self.ca_path:
+            context.load_verify_locations(capath=self.ca_path)
+        if self.cert_file:
+            # a password is always given, because without one the library would ask at the terminal
+            context.load_cert_chain(self.cert_file, self.key_file or None, password=lambda: self.key_password)
+        if not self.verify_hostname:
+            context.check_hostname = False
+
+
+_VERSIONS = {
+    "tlsv1": ssl.TLSVersion.TLSv1,
+    "tlsv1.1": ssl.TLSVersion.TLSv1_1,
+    "tlsv1.2": ssl.TLSVersion.TLSv1_2,
+    "tlsv1.3": ssl.TLSVersion.TLSv1_3,
+}
+#: what `TlsChoices` takes as versions
+TLS_VERSIONS = tuple(_VERSIONS)
+
+
 @dataclass(slots=True)
 class KubeAccess:
     """How to reach one cluster. Fields are what the user said; nothing is read before `target()` or `describe()`."""
@@ -42,7 +85,12 @@ class KubeAccess:
     token_file: str | None = None
     ca_file: str | None = None
     insecure: bool = False
-    service_account: str = configs.SERVICE_ACCOUNT
+    #: folder that Kubernetes mounts into a pod; None: the usual one
+    service_account: str | None = None
+    tls: TlsChoices = field(default_factory=TlsChoices)
+    #: a shell command that prints a bearer token, run again after `token_ttl` seconds and after a 401
+    token_command: str | None = None
+    token_ttl: float = 600.0
 
     _target: Target | None = field(default=None, init=False, repr=False)
     _credential: execplugin.Credential | None = field(default=None, init=False, repr=False)
@@ -55,7 +103,7 @@ class KubeAccess:
         """The cluster and user meant, from the files as they are now. Raises UsageError."""
         if self.url:
             return configs.from_address(self.url, self.token_file, self.ca_file, insecure=self.insecure)
-        found = configs.find(self.kubeconfig, self.context, self.service_account)
+        found = configs.find(self.kubeconfig, self.context, self.service_account or configs.SERVICE_ACCOUNT)
         user = found.config.user
         if user is not None and user.auth_provider:
             raise UsageError(
@@ -118,10 +166,15 @@ class KubeAccess:
                 watched.append(Path(config.abs_file(name)))
         if user is not None and user.token_file:
             watched.append(Path(config.abs_file(user.token_file)))
+        watched += [Path(name) for name in (self.tls.cert_file, self.tls.key_file) if name]
         # The stamp is taken before reading: a file replaced in between is read once more, never missed.
         stamp = _stamp(tuple(watched))
         headers = self._headers(found)
-        if user is not None and user.exec and not headers:
+        if self.token_command:
+            if self._credential is None:
+                self._credential = await execplugin.token_of(self.token_command, self.token_ttl)
+            headers["Authorization"] = f"Bearer {self._credential.token}"
+        elif user is not None and user.exec and not headers:
             if self._credential is None:
                 self._credential = await execplugin.run(user.exec, found.folder)
             if self._credential.token:
@@ -130,7 +183,8 @@ class KubeAccess:
         if config.cluster.server.startswith("https:"):
             tls = await asyncio.to_thread(self._tls, found)
         self._watched, self._stamp = tuple(watched), stamp
-        return Target(config.cluster.server.rstrip("/"), headers, tls, found.server_name, found.proxy)
+        name = self.tls.server_name or found.server_name
+        return Target(config.cluster.server.rstrip("/"), headers, tls, name, found.proxy)
 
     def _headers(self, found: configs.Found) -> dict[str, str]:
         user = found.config.user
@@ -161,10 +215,10 @@ class KubeAccess:
             context = verify_cluster(config.cluster, config.user or User(), config.abs_file)
             if self._credential is not None:
                 execplugin.load_certificate(context, self._credential)
+            self.tls.apply(context)
         except (OSError, ValueError) as e:
             # ssl.SSLError is an OSError too; a pair that is just being replaced does not fit for a moment
             raise KubeFailure(f"certificates of {found.origin}: {e}") from e
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
         return context
 
 

@@ -22,7 +22,6 @@ from kubewitness.kube.lines import LineSplitter
 if TYPE_CHECKING:
     import aiohttp
 
-_CONNECT_TIMEOUT = 15.0
 _ANSWER_TIMEOUT = 60.0
 _READ_BUFFER = 256 * 1024
 _ERROR_BODY = 64 * 1024
@@ -67,11 +66,24 @@ class Page:
     last: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Network:
+    """How connections are made. Times are seconds; `source_address` is one of this machine's, "" is any."""
+
+    connect_timeout: float = 10.0
+    source_address: str = ""
+    #: take proxies from HTTPS_PROXY, HTTP_PROXY and NO_PROXY
+    environment: bool = True
+    keepalive: bool = True
+    keepalive_idle: float = 30.0
+
+
 class KubeClient:
     """One cluster. Safe for any number of tasks of one event loop."""
 
-    def __init__(self, access: KubeAccess, *, user_agent: str = "kubewitness") -> None:
+    def __init__(self, access: KubeAccess, *, user_agent: str = "kubewitness", network: Network | None = None) -> None:
         self.access = access
+        self._network = network or Network()
         self._user_agent = user_agent
         self._session: aiohttp.ClientSession | None = None
 
@@ -165,6 +177,18 @@ class KubeClient:
         except (aiohttp.ClientError, TimeoutError, OSError) as e:
             raise KubeFailure(f"{asked}: {_in_words(e)}") from e
 
+    def _new_session(self) -> aiohttp.ClientSession:
+        import aiohttp
+
+        net = self._network
+        connector = aiohttp.TCPConnector(
+            limit=0,  # each watch holds one
+            local_addr=(net.source_address, 0) if net.source_address else None,
+            force_close=not net.keepalive,
+            keepalive_timeout=net.keepalive_idle if net.keepalive else None,
+        )
+        return aiohttp.ClientSession(connector=connector, trust_env=net.environment, read_bufsize=_READ_BUFFER)
+
     async def _send(
         self, target: Target, path: str, params: Mapping[str, str], asked: str, total: float | None
     ) -> aiohttp.ClientResponse:
@@ -172,10 +196,7 @@ class KubeClient:
 
         session = self._session
         if session is None:
-            # unlimited connections: each watch holds one
-            session = self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0), trust_env=True, read_bufsize=_READ_BUFFER
-            )
+            session = self._session = self._new_session()
         headers = {"User-Agent": self._user_agent, "Accept": "application/json", **target.headers}
         # asyncio.timeout, not wait_for: in Python 3.11 that one may swallow a cancellation
         async with asyncio.timeout(_ANSWER_TIMEOUT):
@@ -187,7 +208,7 @@ class KubeClient:
                 server_hostname=target.server_name,
                 proxy=target.proxy,
                 allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=total, sock_connect=_CONNECT_TIMEOUT),
+                timeout=aiohttp.ClientTimeout(total=total, sock_connect=self._network.connect_timeout),
             )
         if response.status == 200:
             return response

@@ -78,6 +78,18 @@ async def run(plugin: UserExec, folder: Path | None) -> Credential:
     return Credential(status.token, status.clientCertificateData, status.clientKeyData, until)
 
 
+async def token_of(command: str, ttl: float) -> Credential:
+    """The token that a shell command prints, good for `ttl` seconds. Raises KubeFailure, without what it printed."""
+    out = await _output("/bin/sh", ["-c", command], dict(os.environ), None)
+    try:
+        token = out.decode("ascii").strip()
+    except UnicodeDecodeError:
+        token = ""
+    if not token or not token.isprintable():
+        raise KubeFailure("kube_token_command printed no token")
+    return Credential(token, None, None, time.time() + max(ttl, 1.0) + _EARLY)
+
+
 async def _output(command: str, args: list[str], env: dict[str, str], hint: str | None) -> bytes:
     try:
         process = await asyncio.create_subprocess_exec(

@@ -22,6 +22,10 @@ class Forbidden(KubeFailure):
     """403: someone must grant what the message names. It is tried again, because rights are granted meanwhile."""
 
 
+class Unsupported(KubeFailure):
+    """404, 405, 501: this server, or a proxy before it, does not do such requests (now)."""
+
+
 class Expired(KubewitnessError):
     """410: the resourceVersion or continue token is too old (or from another cluster). List again."""
 
@@ -64,4 +68,6 @@ def failure_of(code: int, status: Status, asked: str, retry_after: str | None = 
         return Unauthorized(f"{asked}: the API server does not accept our credentials (401)", after)
     if code == 403:
         return Forbidden(f"not allowed to {asked}: {message or 'no reason given'}; grant it with RBAC", after)
+    if code in (404, 405, 501):
+        return Unsupported(text, after)
     return KubeFailure(text, after)

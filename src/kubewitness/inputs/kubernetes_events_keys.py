@@ -1,0 +1,181 @@
+"""The keys of input `kubernetes_events`: all of Fluent Bit's (same name, type, unit and default), and ours.
+
+`MEANINGS` is the documentation (docs/kubernetes-events.md shows it): one entry for every key that is accepted.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kubewitness.errors import UsageError
+from kubewitness.inputs.options import Key, Options
+from kubewitness.kube import TLS_VERSIONS, KubeAccess, Network, TlsChoices
+from kubewitness.kube import kubeconfig as configs
+
+_NOTHING = "accepted, without effect: "
+_DURABLE = _NOTHING + "positions and seen records are in the journal, committed together with the records"
+_FAMILY = _NOTHING + "IPv4 and IPv6 addresses are tried side by side (RFC 8305)"
+_RESOLVER = _NOTHING + "the system resolves names"
+_KERNEL = _NOTHING + "a watch that says nothing is found out by `watch_idle`"
+_THREAD = _NOTHING + "an input waits for room in the journal and drops nothing"
+_RATE = _NOTHING + "nothing is throttled away; back-pressure is the journal's limit"
+_PROXY_TLS = _NOTHING + "proxies with TLS of their own are not supported"
+
+#: (key, what it means here)
+MEANINGS: tuple[tuple[Key, str], ...] = (
+    # Fluent Bit's own
+    (Key("kube_url"), "address of the API server, with a path if it has one; empty: the cluster that kubectl would "
+     "use, in a pod the pod's (Fluent Bit: https://kubernetes.default.svc)"),
+    (Key("interval_sec", "int", "0"), "period of polling where a watch is impossible, with `interval_nsec`; "
+     "below 1 s: 10 s"),
+    (Key("interval_nsec", "int", "500000000"), "added to `interval_sec`, nanoseconds"),
+    (Key("kube_watch_timeout", "seconds", "10m"), "a watch is opened anew, from where it was, after so long"),
+    (Key("kube_ca_file"), "CA of the API server; with `kube_url` the default is the pod's, if there is one"),
+    (Key("kube_ca_path"), "folder of CA certificates (hashed names)"),
+    (Key("kube_token_file"), "bearer token, read again when the file changes and after a 401; with `kube_url` the "
+     "default is the pod's, if there is one; \"\": none"),
+    (Key("kube_token_ttl", "seconds", "10m"), "the output of `kube_token_command` is used for so long; files are "
+     "read again when they change, whatever this says"),
+    (Key("kube_token_command"), "shell command that prints a bearer token"),
+    (Key("kube_request_limit", "int", "0"), "items of a list's page; 0: 500, because an unbounded list is held in "
+     "memory whole"),
+    (Key("kube_retention_time", "seconds", "1h"), _NOTHING + "no Event is dropped for its age; repeats are "
+     "recognised by uid and resourceVersion"),
+    (Key("kube_namespace"), "one namespace only; empty: all"),
+    (Key("db"), _DURABLE),
+    (Key("db.sync", "text", "normal"), _DURABLE),
+    (Key("db.locking", "bool", "false"), _DURABLE),
+    (Key("db.journal_mode", "text", "WAL"), _DURABLE),
+    # TLS
+    (Key("tls", "bool", "off"), _NOTHING + "the scheme of the address decides"),
+    (Key("tls.verify", "bool", "on"), "off: any certificate will do"),
+    (Key("tls.verify_hostname", "bool", "on"), "off: the certificate may be for another name"),
+    (Key("tls.debug", "int", "0"), _NOTHING + "failures of TLS are told in the log line of the failure"),
+    (Key("tls.ca_file"), "as `kube_ca_file`"),
+    (Key("tls.ca_path"), "as `kube_ca_path`"),
+    (Key("tls.crt_file"), "client certificate, read again when it changes"),
+    (Key("tls.key_file"), "and its key"),
+    (Key("tls.key_passwd"), "the key's password"),
+    (Key("tls.vhost"), "name in the handshake and in the check of the certificate, instead of the address's"),
+    (Key("tls.min_version"), f"one of {', '.join(TLS_VERSIONS)}; at least TLSv1.2 if empty"),
+    (Key("tls.max_version"), "the same, at most"),
+    (Key("tls.ciphers"), "OpenSSL's cipher list (TLS 1.2)"),
+    (Key("tls.proxy.ca_file"), _PROXY_TLS),
+    (Key("tls.proxy.ca_path"), _PROXY_TLS),
+    (Key("tls.proxy.verify", "bool", "on"), _PROXY_TLS),
+    (Key("tls.proxy.verify_hostname", "bool", "on"), _PROXY_TLS),
+    # network
+    (Key("net.connect_timeout", "seconds", "10s"), "a connection is given up after so long"),
+    (Key("net.connect_timeout_log_error", "bool", "true"), _NOTHING + "an incident is one line in the log"),
+    (Key("net.io_timeout", "seconds", "0s"), _NOTHING + "`watch_idle` is for watches, 60 s for other answers"),
+    (Key("net.source_address"), "our address for outgoing connections"),
+    (Key("net.keepalive", "bool", "true"), "off: each request has a connection of its own"),
+    (Key("net.keepalive_idle_timeout", "seconds", "30s"), "an unused connection is closed after so long"),
+    (Key("net.keepalive_max_recycle", "int", "2000"), _NOTHING + "connections are used for as long as they last"),
+    (Key("net.proxy_env_ignore", "bool", "false"), "on: HTTPS_PROXY, HTTP_PROXY and NO_PROXY are not looked at"),
+    (Key("net.max_worker_connections", "int", "0"), _NOTHING + "a watch holds one connection"),
+    (Key("net.tcp_keepalive", "bool", "off"), _KERNEL),
+    (Key("net.tcp_keepalive_time", "text", "-1"), _KERNEL),
+    (Key("net.tcp_keepalive_interval", "text", "-1"), _KERNEL),
+    (Key("net.tcp_keepalive_probes", "text", "-1"), _KERNEL),
+    (Key("net.dns.mode"), _RESOLVER),
+    (Key("net.dns.resolver"), _RESOLVER),
+    (Key("net.dns.prefer_ipv4", "bool", "false"), _FAMILY),
+    (Key("net.dns.prefer_ipv6", "bool", "false"), _FAMILY),
+    (Key("dns.mode"), _RESOLVER),
+    (Key("dns.resolver"), _RESOLVER),
+    (Key("dns.prefer_ipv4", "bool", "false"), _FAMILY),
+    (Key("dns.prefer_ipv6", "bool", "false"), _FAMILY),
+    # every input's
+    (Key("tag"), "as in Fluent Bit; empty: `kubernetes_events.N`, N counted from 0"),
+    (Key("alias"), "name in `status`, /metrics and of the saved position"),
+    (Key("storage.type", "text", "filesystem"), "`filesystem` (the default here) or `memory`; the engine's"),
+    (Key("mem_buf_limit", "size", "0"), _THREAD),
+    (Key("threaded", "bool", "false"), _THREAD),
+    (Key("thread.ring_buffer.capacity"), _THREAD),
+    (Key("thread.ring_buffer.window"), _THREAD),
+    (Key("storage.pause_on_chunks_overlimit", "bool", "false"), _THREAD),
+    (Key("log_level", "text", "info"), _NOTHING + "`service.log_level` is for all"),
+    (Key("log_suppress_interval", "seconds", "0"), _NOTHING + "an incident is one line in the log"),
+    (Key("routable", "bool", "true"), _NOTHING + "routing is by tag and `match`"),
+    (Key("rate_window"), _RATE),
+    (Key("rate_gate", "bool", "false"), _RATE),
+    (Key("rate_gate.max_bytes", "size", "0"), _RATE),
+    (Key("rate_gate.max_records", "int", "0"), _RATE),
+    (Key("rate_gate.backpressure", "bool", "true"), _RATE),
+    (Key("rate_gate.resume_ratio", "text", "0.80"), _RATE),
+    # ours
+    (Key("kubeconfig"), "kubeconfig file, or several as in KUBECONFIG"),
+    (Key("context"), "context of the kubeconfig"),
+    (Key("cluster", "text", "default"), "name in the store"),
+    (Key("api", "text", "v1"), "`v1` or `events.k8s.io/v1`: the same Events, as the one or the other shows them"),
+    (Key("events", "bool", "on"), "off: only what `resources` names"),
+    (Key("resources"), "further kinds to watch, as kubectl names them (`pods,nodes,deploy,widgets.example.com`); "
+     "their versions go to table `objects`"),
+    (Key("watch", "text", "auto"), "`off`: poll, never watch; `auto`: poll where the watch is refused"),
+    (Key("watch_idle", "seconds", "60"), "a watch that says nothing for so long is opened anew"),
+)  # fmt: skip
+
+KEYS = tuple(key for key, _ in MEANINGS)
+
+
+def access_of(opts: Options) -> KubeAccess:
+    """Which cluster, and as whom. Raises UsageError for what contradicts itself."""
+    url = opts.text("kube_url")
+    for name in ("tls.min_version", "tls.max_version"):
+        if opts.text(name) and opts.text(name).lower() not in TLS_VERSIONS:
+            raise UsageError(f"kubernetes_events: {name} is {opts.text(name)!r}; it takes {', '.join(TLS_VERSIONS)}")
+    if opts.text("tls.key_file") and not opts.text("tls.crt_file"):
+        raise UsageError("kubernetes_events: 'tls.key_file' is given without 'tls.crt_file'")
+    ca_file = opts.text("kube_ca_file") or opts.text("tls.ca_file")
+    token_file = opts.text("kube_token_file")
+    if url and not opts.text("kubeconfig"):
+        ca_path = opts.text("kube_ca_path") or opts.text("tls.ca_path")
+        if not ca_file and not ca_path and not opts.given("kube_ca_file"):
+            ca_file = _mounted("ca.crt")
+        if not opts.given("kube_token_file") and not opts.text("kube_token_command"):
+            token_file = _mounted("token")
+    return KubeAccess(
+        kubeconfig=opts.text("kubeconfig") or None,
+        context=opts.text("context") or None,
+        url=url or None,
+        token_file=token_file or None,
+        ca_file=ca_file or None,
+        insecure=not opts.flag("tls.verify"),
+        token_command=opts.text("kube_token_command") or None,
+        token_ttl=opts.seconds("kube_token_ttl"),
+        tls=TlsChoices(
+            ca_path=opts.text("kube_ca_path") or opts.text("tls.ca_path"),
+            cert_file=opts.text("tls.crt_file"),
+            key_file=opts.text("tls.key_file"),
+            key_password=opts.text("tls.key_passwd"),
+            server_name=opts.text("tls.vhost"),
+            verify_hostname=opts.flag("tls.verify_hostname"),
+            min_version=opts.text("tls.min_version"),
+            max_version=opts.text("tls.max_version"),
+            ciphers=opts.text("tls.ciphers"),
+        ),
+    )
+
+
+def network_of(opts: Options) -> Network:
+    """How connections are made."""
+    return Network(
+        connect_timeout=opts.seconds("net.connect_timeout") or 10.0,
+        source_address=opts.text("net.source_address"),
+        environment=not opts.flag("net.proxy_env_ignore"),
+        keepalive=opts.flag("net.keepalive"),
+        keepalive_idle=opts.seconds("net.keepalive_idle_timeout"),
+    )
+
+
+def period_of(opts: Options) -> float:
+    """Seconds between two polls. Fluent Bit's default is a tick of half a second, too often for a list."""
+    period = opts.number("interval_sec") + opts.number("interval_nsec") / 1e9
+    return period if period >= 1 else 10.0
+
+
+def _mounted(name: str) -> str:
+    """A file of the pod's service account; "" outside of a pod."""
+    path = Path(configs.SERVICE_ACCOUNT, name)
+    return str(path) if path.is_file() else ""
