@@ -141,6 +141,7 @@ class FakeApiServer:
         there = self.things.setdefault(plural, {})
         change = "MODIFIED" if name in there else "ADDED"
         metadata = {"name": name, "namespace": "shop", "uid": f"uid-{name}", "resourceVersion": str(self.version)}
+        metadata["creationTimestamp"] = "2026-11-22T10:00:00Z"
         there[name] = {"metadata": metadata, **fields}
         self._told(self.thing_history.setdefault(plural, []), change, there[name])
         return f"uid-{name}", str(self.version)

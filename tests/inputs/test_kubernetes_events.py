@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from kubewitness.errors import UsageError
 from kubewitness.inputs import kubernetes_events_watch
 from kubewitness.inputs.kubernetes_events import KubernetesEvents
 from tests.fake_apiserver import FakeApiServer, status
+from tests.inputs.events_recording import recording, until, versions
 from tests.inputs.sinks import Kept
 
 
@@ -30,32 +30,6 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 async def server() -> AsyncIterator[FakeApiServer]:
     async with FakeApiServer() as fake:
         yield fake
-
-
-@contextlib.asynccontextmanager
-async def recording(server: FakeApiServer, sink: Kept, **keys: str) -> AsyncIterator[KubernetesEvents]:
-    source = KubernetesEvents({"kube_url": server.url, **keys})
-    task = asyncio.create_task(source.run(sink))
-    try:
-        yield source
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-
-
-def versions(sink: Kept) -> list[tuple[str, str]]:
-    found = []
-    for raw, _ in sink.records("events"):
-        metadata = json.loads(raw)["metadata"]
-        found.append((metadata["uid"], metadata["resourceVersion"]))
-    return found
-
-
-async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 async def test_what_was_there_is_listed_page_by_page_and_what_comes_is_watched(server: FakeApiServer) -> None:

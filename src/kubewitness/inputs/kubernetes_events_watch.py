@@ -241,11 +241,12 @@ class ListWatch:
                 if change == "ERROR":
                     status = status_of(raw)
                     return version, failure_of(status.code or 500, status, f"watch {self._what}")
+                seen = _version_decoder.decode(raw).metadata.resourceVersion
                 if change in changes:
                     self._ingest.add(self._watched(changes[change], raw), file=self._path)
                 elif change != "BOOKMARK":
                     self._ingest.add_reject(line, f"watch: unknown type {change!r}", file=self._path)
-                version = _version_decoder.decode(raw).metadata.resourceVersion or version
+                version = seen or version
             except (msgspec.MsgspecError, UnicodeDecodeError, Malformed) as e:
                 self._ingest.add_reject(line, f"watch: {e}", file=self._path)
         return version, None
