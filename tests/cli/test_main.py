@@ -37,6 +37,34 @@ def test_an_unknown_command_names_the_nearest_one(capsys: pytest.CaptureFixture[
     assert "did you mean 'timeline'?" in capsys.readouterr().err
 
 
+def test_an_unknown_command_far_from_all_is_not_taken_for_another(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["rules"]) == 2
+    assert capsys.readouterr().err == "kubewitness: unknown command 'rules'; `kubewitness --help` lists the commands\n"
+
+
+@pytest.mark.parametrize(
+    "words", [["who"], ["sql"], ["import"], ["search", "--limit", "x"], ["who", "pod/x", "-o", "z"]]
+)
+def test_wrong_usage_is_one_line_and_exit_code_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(words)
+    told = capsys.readouterr().err
+    assert stop.value.code == 2
+    assert told.count("\n") == 1
+    assert told.endswith(f"see `kubewitness {words[0]} --help`\n")
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", "", "two words", "x" * 300, "-x"])
+@pytest.mark.parametrize("command", ["import", "record"])
+def test_a_name_that_would_break_ids_cannot_be_given_to_a_cluster(
+    command: str, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main([command, f"--cluster={name}", *(["nothing.json"] if command == "import" else [])])
+    assert stop.value.code == 2
+    assert "cannot be a cluster's name" in capsys.readouterr().err
+
+
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"kubewitness {__version__}\n"

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 from types import ModuleType
+from typing import NoReturn
 
 from kubewitness import __version__
 from kubewitness.errors import KubewitnessError
@@ -61,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def build_parser(command: str, module: ModuleType) -> argparse.ArgumentParser:
     """The parser of one command, as `--help` shows it."""
     summary = next(text for name, _, text in COMMANDS if name == command)
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog=f"kubewitness {command}",
         description=(module.__doc__ or summary).strip(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -69,6 +70,13 @@ def build_parser(command: str, module: ModuleType) -> argparse.ArgumentParser:
     )
     module.add_arguments(parser)
     return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, but wrong usage is one line that says how to mend it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see `{self.prog} --help`\n")
 
 
 def _finish(code: int) -> int:
@@ -91,7 +99,7 @@ def _top_level(args: list[str]) -> int:
         return 0
     import difflib
 
-    near = difflib.get_close_matches(args[0], [name for name, _, _ in COMMANDS], 1)
+    near = difflib.get_close_matches(args[0], [name for name, _, _ in COMMANDS], 1, 0.7)
     hint = f"; did you mean {near[0]!r}?" if near else "; `kubewitness --help` lists the commands"
     print(f"kubewitness: unknown command {args[0]!r}{hint}", file=sys.stderr)
     return 2

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from kubewitness.cli.options import add_output, add_state, paths_of
+from kubewitness.cli.options import add_output, add_state, new_cluster, paths_of
 
 if TYPE_CHECKING:
     from kubewitness.inputs.importer import Importer, Summary
@@ -31,7 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--format", choices=_FORMATS, default="auto", help="what the files hold, if it should not be found out"
     )
-    parser.add_argument("--cluster", default="default", metavar="NAME", help="cluster the records are of")
+    parser.add_argument(
+        "--cluster", type=new_cluster, default="default", metavar="NAME", help="cluster the records are of"
+    )
     add_state(parser)
     add_output(parser, ("text", "json"))
 

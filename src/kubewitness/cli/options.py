@@ -29,6 +29,15 @@ def add_object(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--uid", metavar="UID", help="one object of several with the same name")
 
 
+def new_cluster(name: str) -> str:
+    """The type of a `--cluster` that names what is recorded. Names that could not be asked for later are refused."""
+    from kubewitness.formats.names import CLUSTER_NAME, CLUSTER_NAME_RULE
+
+    if not CLUSTER_NAME.fullmatch(name):
+        raise argparse.ArgumentTypeError(f"{name!r} cannot be a cluster's name: {CLUSTER_NAME_RULE}")
+    return name
+
+
 def add_output(parser: argparse.ArgumentParser, choices: Sequence[str] = ("text", "json", "jsonl")) -> None:
     """`-o`, `-q`."""
     parser.add_argument("-o", "--output", choices=choices, default="text", help="how to print the answer")

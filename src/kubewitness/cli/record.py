@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kubewitness.cli.options import add_state, paths_of
+from kubewitness.cli.options import add_state, new_cluster, paths_of
 from kubewitness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -46,7 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     cluster.add_argument(
         "--resources", metavar="KINDS", help="versions of these, too, as kubectl names them: pods,nodes,deploy,..."
     )
-    cluster.add_argument("--cluster", metavar="NAME", default="default", help="what to call the cluster in the store")
+    cluster.add_argument(
+        "--cluster", type=new_cluster, metavar="NAME", default="default", help="what to call the cluster in the store"
+    )
     audit = parser.add_argument_group("the audit trail")
     audit.add_argument("--audit-file", metavar="P", action="append", default=[], help="audit log file (repeatable)")
     audit.add_argument("--audit-listen", metavar="ADDR", help=f"webhook, e.g. 127.0.0.1:{_AUDIT_PORT}; POST /audit")

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import Literal, NamedTuple
 
 UserKind = Literal["human", "serviceaccount", "node", "system", "anonymous", "unknown"]
+
+#: what may be the name of a cluster: it is part of ids (audit:<cluster>/...), of URLs and of folders
+CLUSTER_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?")
+#: the rule in words
+CLUSTER_NAME_RULE = "letters and digits, with '.', '_' and '-' between them, at most 253"
 
 
 class Resource(NamedTuple):

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from kubewitness.errors import UsageError
+from kubewitness.formats.names import CLUSTER_NAME, CLUSTER_NAME_RULE
 
 KeyType = Literal["text", "bool", "int", "size", "seconds"]
 
@@ -67,6 +68,8 @@ class Options:
 
     def _parse(self, key: Key) -> float:
         text = self.text(key.name).strip()
+        if key.name == "cluster" and not CLUSTER_NAME.fullmatch(text):
+            raise UsageError(f"{self._plugin}: cluster is {text!r}; a cluster's name is {CLUSTER_NAME_RULE}")
         if key.type == "text":
             return 0
         wanted = {"bool": "on or off", "int": "a whole number", "size": "a size such as 5M", "seconds": "a time (10m)"}

@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import hmac
 import logging
-import re
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -18,6 +17,7 @@ from pathlib import Path
 from aiohttp import web
 
 from kubewitness.errors import UsageError
+from kubewitness.formats.names import CLUSTER_NAME
 from kubewitness.inputs.budget import Budget
 from kubewitness.inputs.incident import Incident
 from kubewitness.inputs.listener import Listener
@@ -26,7 +26,6 @@ from kubewitness.inputs.server_tls import ServerTls
 _log = logging.getLogger(__name__)
 
 RETRY_AFTER = "5"
-_CLUSTER = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?")
 #: what a body without a length is first granted, and then again and again (bytes)
 _STEP = 1024 * 1024
 _BACKLOG = 128
@@ -181,7 +180,7 @@ class Receiver:
             self.counts["refused_unauthorized"] += 1
             return web.Response(status=401, text=refusal)
         cluster = request.match_info.get("cluster") or self._cluster
-        if not _CLUSTER.fullmatch(cluster):
+        if not CLUSTER_NAME.fullmatch(cluster):
             return web.Response(status=404, text="this cannot be a cluster's name: letters, digits, '.', '_', '-'\n")
         size = request.content_length
         if size is not None and size > self.listener.body_limit:
