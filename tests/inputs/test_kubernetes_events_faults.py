@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from aiohttp import web
 from kubewitness.contracts import Batch
 from kubewitness.formats import events
 from kubewitness.inputs import kubernetes_events_watch
+from kubewitness.inputs.kubernetes_events import KubernetesEvents
 from kubewitness.journal import Journal
 from kubewitness.journal.window import Window
 from kubewitness.record import chunk_of
@@ -200,6 +202,12 @@ async def test_e12_a_cluster_restored_or_rebuilt_is_noticed_told_and_recorded(
     assert "the cluster was set back" in caplog.text
 
 
+def _reconnected(source: KubernetesEvents, before: int) -> bool:
+    reconnects = source.health()["reconnects"]
+    assert isinstance(reconnects, int)
+    return reconnects > before and bool(source.health()["connected"])
+
+
 async def test_e13_watches_that_end_are_resumed_without_a_list(server: FakeApiServer) -> None:
     sink = Kept()
     expected = [server.put("e")]
@@ -209,7 +217,7 @@ async def test_e13_watches_that_end_are_resumed_without_a_list(server: FakeApiSe
             expected.append(server.put("e"))
             await until(lambda: versions(sink) == expected)
             server.break_connections()
-            await until(lambda before=i: source.health()["reconnects"] > before and source.health()["connected"])
+            await until(partial(_reconnected, source, i))
     assert source.health()["lists"] == 1
     assert source.health()["relists"] == 0
     assert sink.duplicates == 0

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import ssl
 import subprocess
+import sys
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -70,30 +73,10 @@ class Tunnel:
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("tls")
     crt, key = folder / "tls.crt", folder / "tls.key"
-    subprocess.run(
-        [
-            "openssl",
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:prime256v1",
-            "-nodes",
-            "-days",
-            "2",
-            "-subj",
-            f"/CN={HOST}",
-            "-addext",
-            f"subjectAltName=DNS:{HOST}",
-            "-keyout",
-            str(key),
-            "-out",
-            str(crt),
-        ],
-        check=True,
-        capture_output=True,
-    )
+    subject = ["-subj", f"/CN={HOST}", "-addext", f"subjectAltName=DNS:{HOST}"]
+    kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+    out = ["-keyout", str(key), "-out", str(crt)]
+    subprocess.run(["openssl", "req", "-x509", *kind, *subject, *out], check=True, capture_output=True)
     return crt, key
 
 
@@ -301,6 +284,10 @@ async def test_further_kinds_are_watched_into_objects_by_any_name_kubectl_knows(
     assert set(shown) == {"events", "po", "deploy", "widgets.example.com"}
 
 
+def _has(sink: Kept, wanted: tuple[str, str]) -> bool:
+    return wanted in versions(sink, "objects")
+
+
 async def test_each_kind_has_a_position_of_its_own_and_is_resumed(server: FakeApiServer) -> None:
     sink = Kept()
     server.put_thing("pods", "a")
@@ -308,7 +295,7 @@ async def test_each_kind_has_a_position_of_its_own_and_is_resumed(server: FakeAp
         async with recording(server, sink, resources="pods", events="off") as source:
             await watching(source)
             last = server.put_thing("pods", "a")
-            await until(lambda want=last: want in versions(sink, "objects"))
+            await until(partial(_has, sink, last))
     assert sink.duplicates == 0
     assert len(versions(sink, "objects")) == 3
     assert not versions(sink)
@@ -339,6 +326,58 @@ async def test_a_kind_that_does_not_exist_yet_is_waited_for_and_holds_up_no_othe
         assert source.health()["connected"] is False
         monkeypatch.setitem(FakeApiServer.__init__.__globals__["KINDS"], "gadgets", ("example.com/v1", "Gadget", []))
         await watching(source)
+
+
+#: the example of Fluent Bit's manual for this input, as it stands there
+EXAMPLE = """
+service:
+  flush: 1
+  log_level: info
+
+pipeline:
+  inputs:
+    - name: kubernetes_events
+      tag: k8s_events
+      kube_url: https://kubernetes.default.svc
+
+  outputs:
+    - name: stdout
+      match: '*'
+"""
+#: a pod's files are elsewhere here; nothing else differs from the command line
+START = """
+import sys
+from kubewitness.kube import kubeconfig
+kubeconfig.SERVICE_ACCOUNT = sys.argv.pop(1)
+from kubewitness.cli import main
+sys.exit(main())
+"""
+
+
+async def test_the_documented_example_runs_unchanged_as_in_a_pod(
+    certificate: tuple[Path, Path], tmp_path: Path
+) -> None:
+    (tmp_path / "example.yaml").write_text(EXAMPLE)
+    (tmp_path / "token").write_text("mounted")
+    (tmp_path / "ca.crt").write_bytes(certificate[0].read_bytes())
+    async with FakeApiServer(tls=server_context(certificate)) as server:
+        server.token = "mounted"
+        server.put("e", message="seen by the example")
+        async with Tunnel(server.port) as proxy:
+            env = {k: v for k, v in os.environ.items() if not k.startswith(("KUBE", "NO_PROXY", "no_proxy"))}
+            words = ["run", "-c", str(tmp_path / "example.yaml"), "--state", str(tmp_path / "state")]
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-c", START, str(tmp_path), *words),
+                env=env | {"HTTPS_PROXY": proxy},
+                stdout=asyncio.subprocess.PIPE,
+            )
+            assert process.stdout is not None
+            async with asyncio.timeout(30):
+                line = await process.stdout.readline()
+            process.terminate()
+            await process.communicate()
+    assert json.loads(line) == server.objects["e"]
+    assert process.returncode == 0
 
 
 @pytest.mark.parametrize(
