@@ -18,6 +18,8 @@ _log = logging.getLogger(__name__)
 _BATCH_BYTES = 512 * 1024
 #: after an error of the file system, the file is looked at again in so many seconds
 _RETRY = 2.0
+#: a file that was being read and is gone is looked for during so many seconds: some file systems show renames late
+_LOST_WAIT = 30.0
 
 
 class AuditFile:
@@ -41,6 +43,7 @@ class AuditFile:
         self._exit_on_eof = exit_on_eof
         self._follower: RotatedFile | None = None
         self._health: dict[str, object] = {"state": "starting", "file": path, "last_record_us": 0, "last_error": ""}
+        self._told = 0
         self._records = 0
         self._duplicates = 0
 
@@ -73,16 +76,20 @@ class AuditFile:
             self._follower = None
 
     def _open(self, saved: bytes | None) -> RotatedFile:
-        follower = RotatedFile(self._path, saved, rotate_wait=self._rotate_wait, line_limit=LINE_LIMIT)
-        for inode, offset in follower.lost:
+        return RotatedFile(
+            self._path, saved, rotate_wait=self._rotate_wait, lost_wait=_LOST_WAIT, line_limit=LINE_LIMIT
+        )
+
+    def _tell_losses(self, follower: RotatedFile) -> None:
+        for inode, offset in follower.lost[self._told :]:
             _log.warning(
                 "%s: the file read last (inode %d) is gone; what it held after byte %d was not recorded. If it was "
-                "compressed or moved, `kubewitness import` it: nothing is stored twice",
+                "moved elsewhere, `kubewitness import` it: nothing is stored twice",
                 self._path,
                 inode,
                 offset,
             )
-        return follower
+        self._told = len(follower.lost)
 
     async def _follow(self, sink: Sink, follower: RotatedFile) -> None:
         while True:
@@ -91,6 +98,7 @@ class AuditFile:
             except OSError as e:
                 await self._failed(e)
                 continue
+            self._tell_losses(follower)
             if position is not None:
                 taken = await sink.put(Batch(chunks, {self._position_name: position}))
                 self._records += taken.stored

@@ -8,7 +8,10 @@ What may happen to the file, and what is done:
   (a restart), are found in the folder by their names and times.
 - copied and cut to nothing (copytruncate): noticed by its size or its first bytes; what had not been read yet is
   read from the copy, which is told by its first bytes.
+- compressed to `.gz` after its rotation, before it was read to its end: read on in the compressed one, which is told
+  by its first bytes, unpacked.
 - removed: read to the end as long as it is open.
+- gone for a moment (a network file system that shows a rename late): looked for during `lost_wait` seconds.
 - not there yet: waited for.
 
 A file is known by inode and by a fingerprint of its first bytes (an inode is reused, a copy has another). Position:
@@ -28,6 +31,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
+
+from kubewitness.inputs.gunzip import Gunzip
 
 BLOCK = 256 * 1024
 _PRINT_BYTES = 1024
@@ -83,6 +88,11 @@ class _File:
     grew: float = 0.0
     #: where the search for the end of an overlong line goes on
     searched: int = 0
+    #: of a compressed file; offsets are those of its contents
+    unpacked: Gunzip | None = None
+
+    def pread(self, length: int, offset: int) -> bytes:
+        return self.unpacked.pread(length, offset) if self.unpacked else os.pread(self.handle, length, offset)
 
     def saved(self) -> Saved:
         return Saved(self.inode, self.print, self.print_bytes, self.offset, self.mtime_ns)
@@ -95,13 +105,20 @@ class RotatedFile:
     """`next_block(now)` until it gives None; `position()` is what to keep together with what was read so far."""
 
     def __init__(
-        self, path: str | Path, saved: bytes | None, *, rotate_wait: float = 5.0, line_limit: int = 16 * 1024 * 1024
+        self,
+        path: str | Path,
+        saved: bytes | None,
+        *,
+        rotate_wait: float = 5.0,
+        lost_wait: float = 0.0,
+        line_limit: int = 16 * 1024 * 1024,
     ) -> None:
         self.path = Path(path).expanduser().absolute()
         self._rotate_wait = rotate_wait
+        self._lost_wait = lost_wait
         self._line_limit = line_limit
         name, stem, suffix = map(re.escape, (self.path.name, self.path.stem, self.path.suffix))
-        self._rotated = re.compile(rf"{stem}-\d{{4}}-\d\d-\d\dT[^/]*{suffix}|{name}[.-]\d[\d.-]*")
+        self._rotated = re.compile(rf"(?:{stem}-\d{{4}}-\d\d-\d\dT[^/]*{suffix}|{name}[.-]\d[\d.-]*?)(?:\.gz)?")
         self._files: list[_File] = []
         self._done: list[Saved] = []
         self._floor_ns = 0
@@ -109,6 +126,8 @@ class RotatedFile:
         self._live = -1
         self._folder_ns = -1
         self._again = False
+        #: files of the position that are not there (yet), and when they were first missed
+        self._missing: list[tuple[Saved, float]] = []
         #: what could not be found again: (inode, offset) of files that went away before they were read to their end
         self.lost: list[tuple[int, int]] = []
         self.truncations = 0
@@ -136,7 +155,7 @@ class RotatedFile:
                 if block is not None:
                     file.grew = now
                     return block
-            if self._look(now) or self._again:
+            if self._search(now, final=final) or self._look(now) or self._again:
                 continue
             for file in list(self._files):
                 superseded = file.inode != self._live and now - file.grew >= self._rotate_wait
@@ -149,12 +168,16 @@ class RotatedFile:
             return None
 
     def position(self) -> bytes:
-        return msgspec.json.encode(Position([f.saved() for f in self._files], self._done, self._floor_ns))
+        missing = [saved for saved, _ in self._missing]
+        files = [f.saved() for f in self._files]
+        return msgspec.json.encode(Position([*missing, *files], self._done, self._floor_ns))
 
     def lag(self) -> int:
         """Bytes that are there and have not been read."""
         total = 0
         for file in self._files:
+            if file.unpacked:
+                continue  # how large its contents are is known at its end
             with contextlib.suppress(OSError):
                 total += max(0, os.fstat(file.handle).st_size - file.offset)
         return total
@@ -175,12 +198,12 @@ class RotatedFile:
         stat = os.fstat(file.handle)
         if stat.st_size == file.size and stat.st_mtime_ns == file.mtime_ns:
             return None
-        if stat.st_size < file.offset or not self._same(file):
+        if not file.unpacked and (stat.st_size < file.offset or not self._same(file)):
             self._truncated(file, now)
             return None
         want = BLOCK
         while True:
-            data = os.pread(file.handle, want, file.offset)
+            data = file.pread(want, file.offset)
             end = data.rfind(b"\n") + 1
             if end:
                 break
@@ -190,9 +213,9 @@ class RotatedFile:
                 return None
             if want > self._line_limit:
                 return self._long_line(file, stat)
-            want *= 4
+            want = min(want * 4, self._line_limit + 1)
         if len(data) < want and end == len(data):
-            file.size = stat.st_size if stat.st_size == file.offset + end else -1
+            file.size = stat.st_size if file.unpacked or stat.st_size == file.offset + end else -1
         file.mtime_ns = stat.st_mtime_ns
         block = Block(data[:end], file.name, file.offset)
         file.offset += end
@@ -203,7 +226,7 @@ class RotatedFile:
         """Steps over a line that is longer than the limit, once its end is there."""
         at = max(file.searched, file.offset)
         while True:
-            data = os.pread(file.handle, BLOCK, at)
+            data = file.pread(BLOCK, at)
             if not data:
                 file.searched = at
                 file.size, file.mtime_ns = stat.st_size, stat.st_mtime_ns
@@ -213,7 +236,7 @@ class RotatedFile:
                 break
             at += len(data)
         length = at + found - file.offset
-        block = Block(os.pread(file.handle, _LONG_KEPT, file.offset), file.name, file.offset, length)
+        block = Block(file.pread(_LONG_KEPT, file.offset), file.name, file.offset, length)
         file.offset += length + 1
         file.searched = 0
         self._remember_start(file)
@@ -221,7 +244,7 @@ class RotatedFile:
 
     def _tail(self, file: _File) -> Block | None:
         """The line without a newline at the end of a file that nobody writes to any more."""
-        data = os.pread(file.handle, self._line_limit, file.offset)
+        data = file.pread(self._line_limit, file.offset)
         if not data:
             return None
         block = Block(data, file.name, file.offset)
@@ -231,11 +254,12 @@ class RotatedFile:
 
     def _same(self, file: _File) -> bool:
         """Whether the file still begins with the bytes we read from it."""
-        return _print(file.handle, file.print_bytes) == (file.print, file.print_bytes)
+        return _print(file.pread(file.print_bytes, 0), file.print_bytes) == (file.print, file.print_bytes)
 
     def _remember_start(self, file: _File) -> None:
         if file.print_bytes < _PRINT_BYTES and file.offset > file.print_bytes:
-            file.print, file.print_bytes = _print(file.handle, min(_PRINT_BYTES, file.offset))
+            length = min(_PRINT_BYTES, file.offset)
+            file.print, file.print_bytes = _print(_head(file.handle, file.name), length)
 
     # --- which files -------------------------------------------------------------------------------------------------
 
@@ -262,17 +286,19 @@ class RotatedFile:
                 continue
             stat = os.fstat(handle)
             live = name == self.path
-            if self._is_known(handle, stat, live=live) or (stat.st_mtime_ns < self._floor_ns and not live):
+            known = (stat.st_mtime_ns < self._floor_ns and not live) or self._is_known(handle, name, stat, live=live)
+            if known:
                 os.close(handle)
                 continue
-            self._files.append(_File(str(name), handle, stat.st_ino, grew=now))
+            self._files.append(_file(name, handle, stat, grew=now))
         self._files.sort(key=lambda file: file.inode == self._live)
 
-    def _is_known(self, handle: int, stat: os.stat_result, *, live: bool) -> bool:
+    def _is_known(self, handle: int, name: Path, stat: os.stat_result, *, live: bool) -> bool:
         if any(file.inode == stat.st_ino for file in self._files):
             return True
+        head = _head(handle, name)
         for known in (*self._done, *(file.saved() for file in self._files)):
-            same_start = bool(known.print_bytes) and _print(handle, known.print_bytes)[0] == known.print
+            same_start = bool(known.print_bytes) and _print(head, known.print_bytes)[0] == known.print
             if same_start and (not live or known.inode == stat.st_ino):
                 return True
         return False
@@ -285,7 +311,10 @@ class RotatedFile:
                 if self._rotated.fullmatch(entry.name):
                     with contextlib.suppress(OSError):
                         found.append((entry.stat().st_mtime_ns, entry.name))
-        return [*(self.path.with_name(name) for _, name in sorted(found)), self.path]
+        plain = {name for _, name in found}
+        # a `.gz` beside what it is made of is not complete yet
+        rotated = [name for _, name in sorted(found) if name.removesuffix(".gz") == name or name[:-3] not in plain]
+        return [*(self.path.with_name(name) for name in rotated), self.path]
 
     def _start_here(self) -> None:
         """First sight: the live file from its beginning; what was rotated away before is left to `import`."""
@@ -293,7 +322,8 @@ class RotatedFile:
             with _opened(name) as handle:
                 if handle is not None:
                     stat = os.fstat(handle)
-                    start = _print(handle, min(_PRINT_BYTES, stat.st_size))
+                    head = _head(handle, name)
+                    start = _print(head, len(head))
                     self._remember(Saved(stat.st_ino, *start, stat.st_size, stat.st_mtime_ns))
                     self._floor_ns = max(self._floor_ns, stat.st_mtime_ns)
 
@@ -304,9 +334,33 @@ class RotatedFile:
             file = self._find_again(saved)
             if file is None:
                 self._floor_ns = max(self._floor_ns, saved.mtime_ns)
-                self.lost.append((saved.inode, saved.offset))
+                self._missing.append((saved, 0.0))
             else:
                 self._files.append(file)
+        if not self._lost_wait:
+            self._give_up(0.0)
+
+    def _search(self, now: float, *, final: bool) -> bool:
+        """Looks again for files that were not there. Whether one was found."""
+        found = False
+        for entry in list(self._missing):
+            saved, since = entry
+            file = self._find_again(saved)
+            self._missing.remove(entry)
+            if file is None:
+                self._missing.append((saved, since or now))
+            else:
+                self._files.insert(0, file)
+                found = True
+        self._give_up(float("inf") if final else now)
+        return found
+
+    def _give_up(self, now: float) -> None:
+        for entry in list(self._missing):
+            saved, since = entry
+            if now - since >= self._lost_wait:
+                self._missing.remove(entry)
+                self.lost.append((saved.inode, saved.offset))
 
     def _find_again(self, saved: Saved) -> _File | None:
         """The file of a position: by inode and first bytes, else a copy by its first bytes alone."""
@@ -317,12 +371,9 @@ class RotatedFile:
                 continue
             stat = os.fstat(handle)
             same_inode = stat.st_ino == saved.inode
-            fits = stat.st_size >= saved.offset and _print(handle, saved.print_bytes)[0] == saved.print
             taken = any(f.inode == stat.st_ino for f in self._files)
-            if fits and not taken and (same_inode or (saved.print_bytes and copy is None)):
-                file = _File(
-                    str(name), handle, stat.st_ino, saved.offset, saved.print, saved.print_bytes, -1, saved.mtime_ns
-                )
+            if not taken and (same_inode or (saved.print_bytes and copy is None)) and _fits(handle, name, saved):
+                file = _file(name, handle, stat, saved)
                 if same_inode:
                     if copy is not None:
                         os.close(copy.handle)
@@ -344,10 +395,10 @@ class RotatedFile:
                     continue
                 stat = os.fstat(handle)
                 known = any(f.inode == stat.st_ino for f in self._files)
-                if known or stat.st_size < old.offset or _print(handle, old.print_bytes)[0] != old.print:
+                if known or not _fits(handle, name, old):
                     os.close(handle)
                     continue
-                copy = _File(str(name), handle, stat.st_ino, old.offset, old.print, old.print_bytes, grew=now)
+                copy = _file(name, handle, stat, old, grew=now)
                 self._files.insert(self._files.index(file), copy)
                 break
         file.offset, file.print, file.print_bytes, file.size, file.searched = 0, "", 0, -1, 0
@@ -355,6 +406,8 @@ class RotatedFile:
 
     def _finish(self, file: _File) -> None:
         self._files.remove(file)
+        if file.unpacked and file.unpacked.broken:
+            self.lost.append((file.inode, file.offset))
         self._remember(file.saved())
         self._floor_ns = max(self._floor_ns, file.mtime_ns)
         os.close(file.handle)
@@ -363,9 +416,34 @@ class RotatedFile:
         self._done = [*self._done, saved][-_REMEMBERED:]
 
 
-def _print(handle: int, length: int) -> tuple[str, int]:
+def _file(name: Path, handle: int, stat: os.stat_result, saved: Saved | None = None, *, grew: float = 0.0) -> _File:
+    unpacked = Gunzip(handle) if name.suffix == ".gz" else None
+    file = _File(str(name), handle, stat.st_ino, grew=grew, unpacked=unpacked)
+    if saved is not None:
+        file.offset, file.print, file.print_bytes = saved.offset, saved.print, saved.print_bytes
+        file.mtime_ns = saved.mtime_ns
+    return file
+
+
+def _fits(handle: int, name: Path, saved: Saved) -> bool:
+    """Whether a file begins with the bytes that a position speaks of, and reaches as far."""
+    if _print(_head(handle, name), saved.print_bytes)[0] != saved.print:
+        return False
+    if name.suffix == ".gz":
+        return not saved.offset or bool(Gunzip(handle).pread(1, saved.offset - 1))
+    return os.fstat(handle).st_size >= saved.offset
+
+
+def _head(handle: int, name: Path | str) -> bytes:
+    """The first bytes of a file, unpacked."""
+    if str(name).endswith(".gz"):
+        return Gunzip(handle).pread(_PRINT_BYTES, 0)
+    return os.pread(handle, _PRINT_BYTES, 0)
+
+
+def _print(head: bytes, length: int) -> tuple[str, int]:
     """Fingerprint of a file's first bytes, and of how many."""
-    start = os.pread(handle, length, 0) if length else b""
+    start = head[:length]
     return (hashlib.blake2b(start, digest_size=16).hexdigest() if start else "", len(start))
 
 
