@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from urllib.parse import parse_qs, urlsplit
 
 from kubewitness.questions.bodies import at
 from kubewitness.questions.facts import Bodies, Request, Window
@@ -15,6 +16,8 @@ from kubewitness.questions.who.mechanisms.eviction import node_writes, unschedul
 _FOREVER = 1 << 62
 #: a drain that waits for disruption budgets may last
 _DRAIN_US = 24 * 60 * MINUTE
+#: kubectl's commands that leave spec.unschedulable alone
+_OTHER_COMMANDS = ("kubectl-annotate", "kubectl-label", "kubectl-taint")
 #: the kubelet notices a cordon when it next reports its status
 _KUBELET_SAYS_US = MINUTE // 2
 
@@ -24,7 +27,7 @@ def ask(case: Case, asked: AskedObject, life: Life, verb: str, at_us: int | None
     until = _FOREVER if at_us is None else at_us
     told = _Told(node_writes(case, life.ref.name, until))
     if verb == "tainted":
-        effect = _tainted(life, told)
+        effect = _tainted(life, told) or _taint_claimed(case, life, told.untold)
     else:
         effect = _cordoned(life, told, verb != "uncordoned", verb) or _untold(case, life, told.untold, verb)
     links = []
@@ -74,11 +77,26 @@ def _cordoned(life: Life, told: _Told, value: bool, verb: str) -> Deed | None:
     return None
 
 
+def _manager(request: Request) -> str:
+    """What the client calls itself as a field manager: kubectl names its command there, a claim like its user agent."""
+    return parse_qs(urlsplit(request.uri).query).get("fieldManager", [""])[0]
+
+
+def _taint_claimed(case: Case, life: Life, writes: list[Request]) -> Deed | None:
+    """Without bodies: the last write that calls itself kubectl's taint."""
+    for write in writes:
+        if _manager(write) == "kubectl-taint":
+            case.need("the taint itself, and whether it was added or taken away: audit level Request for nodes")
+            says = f"{who_said(write)} changed the taints of {life.ref.said()}{tool_of(write)}"
+            return deed_of(write, says, ref=life.ref, certainty="inferred", root_action="taint")
+    return None
+
+
 def _untold(case: Case, life: Life, writes: list[Request], verb: str) -> Deed | None:
     """Without bodies: a write by somebody of which the kubelet's Event shortly afterwards speaks; of several, that of
     whoever went on to evict pods."""
     reason = "NodeSchedulable" if verb == "uncordoned" else "NodeNotSchedulable"
-    people = [w for w in writes if not controller_of(w)]
+    people = [w for w in writes if not controller_of(w) and _manager(w) not in _OTHER_COMMANDS]
     deeds = []
     for event in reversed([e for e in case.facts.events(life.ref) if e.reason == reason]):
         near = [w for w in people if -SECOND <= event.ts - w.received <= _KUBELET_SAYS_US]

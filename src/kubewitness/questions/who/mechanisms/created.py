@@ -10,7 +10,7 @@ from kubewitness.questions.facts import Request, Window
 from kubewitness.questions.lives import SKEW_US
 from kubewitness.questions.model import Certainty
 from kubewitness.questions.targets import Ref
-from kubewitness.questions.who.case import MINUTE, Case, Deed, Step, controller_of, deed_of, who_said
+from kubewitness.questions.who.case import MINUTE, SECOND, Case, Deed, Step, controller_of, deed_of, who_said
 from kubewitness.questions.who.history import SpecState, spec_history
 from kubewitness.questions.who.mechanisms.replicas import scaling_deed
 
@@ -29,8 +29,7 @@ def explain_pod(case: Case, deed: Deed) -> Step | None:
     if grown:
         last = grown[-1]
         room = (last.replicas or 0) - (last.before or 0)
-        made = [r for r in _siblings(case, deed, last.request.ts - SKEW_US, "create") if r.owner_name == owner_ref.name]
-        if not room or sum(r.received < _received(deed) for r in made) < room:
+        if not room or _made_before(case, deed, owner_ref, last.request.ts - SKEW_US) < room:
             return Step("controller", _growth(last, owner_ref, certainty if room else "inferred"))
     lost = [r for r in _siblings(case, deed, deed.when - MINUTE, "") if _left(r, owner_ref)]
     if not lost:
@@ -42,8 +41,18 @@ def explain_pod(case: Case, deed: Deed) -> Step | None:
     return Step("controller", cause)
 
 
-def _received(deed: Deed) -> int:
-    return deed.request.received if deed.request is not None else deed.when
+def _made_before(case: Case, deed: Deed, owner: Ref, since: int) -> int:
+    """How many pods of the ReplicaSet were made since then, and before this one."""
+    made = [r for r in _siblings(case, deed, since, "create") if r.owner_name == owner.name]
+    if made:
+        if deed.request is not None:
+            return sum(r.received < deed.request.received for r in made)
+        return sum(r.received < deed.cause_until for r in made) - 1  # the Event's own pod is among them
+    window = Window(since - SECOND, deed.when)
+    events = case.facts.events_in(
+        window, namespace=owner.namespace, reasons=("SuccessfulCreate",), message_has=f"pod: {owner.name}-"
+    )
+    return len({e.message for e in events if not e.message.endswith(deed.ref.name)})
 
 
 def _growth(state: SpecState, ref: Ref, certainty: Certainty) -> Deed:
@@ -55,7 +64,7 @@ def _growth(state: SpecState, ref: Ref, certainty: Certainty) -> Deed:
 
 def _siblings(case: Case, deed: Deed, since: int, verb: str) -> list[Request]:
     """Creations (or removals) of pods in the namespace from `since` up to the deed."""
-    window = Window(since, deed.when + SKEW_US // 4)
+    window = Window(since, max(deed.when + SKEW_US // 4, deed.cause_until))
     if verb:
         return [
             r
