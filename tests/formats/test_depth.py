@@ -79,6 +79,20 @@ def test_brackets_that_never_close_are_rejected_not_fatal(levels: int) -> None:
     assert ingest.rejected == 2
 
 
+def test_only_the_item_of_a_list_that_was_cut_is_flagged() -> None:
+    def item(name: str, spec: str) -> str:
+        meta = f'{{"name":"{name}","uid":"{name}","resourceVersion":"1","creationTimestamp":"2026-11-22T20:00:00Z"}}'
+        return f'{{"apiVersion":"example.com/v1","kind":"Widget","metadata":{meta},"spec":{spec}}}'
+
+    ingest = Ingest(redact_key=b"k" * 32)
+    items = f"{item('deep', nested(4_000))},{item('flat', '{}')}"
+    ingest.add_any(f'{{"kind":"List","apiVersion":"v1","items":[{items}]}}'.encode())
+    (chunk,) = ingest.take()
+    assert len(chunk) == 2
+    assert chunk.notes[0].flags == ("depth-cut",)
+    assert 1 not in chunk.notes or not chunk.notes[1].redacted
+
+
 def test_a_shallow_copy_keeps_everything_above_the_limit_and_brackets_in_strings() -> None:
     text = '{"s": "[[{{\\"", "deep": ' + nested(1_000) + ', "after": [1, {"x": "]"}]}'
     copy = json.loads(shallow(text.encode()))

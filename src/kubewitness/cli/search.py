@@ -50,4 +50,6 @@ def run(args: argparse.Namespace) -> int:
         print_rows(answer.rows, args.output, style_for())
     if answer.more and not args.quiet:
         note(f"only the first {len(answer.rows)}; --limit for more")
+    elif not answer.rows and not args.quiet:
+        note("nothing that was recorded fulfils all of this")
     return 0 if answer.rows else 1

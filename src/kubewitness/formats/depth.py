@@ -14,7 +14,8 @@ LIMIT = 200
 #: the flag of a record that was cut
 FLAG = "depth-cut"
 
-_PLACEHOLDER = b'"(nested too deeply to be kept)"'
+#: what stands for it
+PLACEHOLDER = b'"(nested too deeply to be kept)"'
 _TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[{}\[\]]', re.DOTALL)
 
 
@@ -30,7 +31,7 @@ def shallow(raw: bytes, limit: int = LIMIT) -> bytes:
         if first in b"{[":
             depth += 1
             if depth == limit + 1:
-                parts += (raw[kept : token.start()], _PLACEHOLDER)
+                parts += (raw[kept : token.start()], PLACEHOLDER)
                 kept = len(raw)
         elif first in b"}]":
             depth -= 1

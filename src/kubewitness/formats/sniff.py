@@ -41,6 +41,8 @@ def sniff(raw: bytes) -> list[Found]:
 
 
 def _cut(found: Found, whole: bytes) -> Found:
+    if nesting.PLACEHOLDER not in found.raw:
+        return found  # a neighbour in the same document
     return found._replace(flags=(*found.flags, nesting.FLAG), whole=whole)
 
 
