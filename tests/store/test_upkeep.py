@@ -10,7 +10,7 @@ import pytest
 from kubewitness.errors import StateError
 from kubewitness.store import Store, StoreWriter
 from kubewitness.store.segments import segments
-from tests.store.states import DAY, audit_run, paths_in
+from tests.store.states import DAY, audit_chunk, audit_line, audit_run, paths_in
 
 NOW = time.time_ns() // 1000
 
@@ -41,6 +41,21 @@ def test_a_day_that_is_over_is_sorted_by_object_and_the_open_day_is_not(tmp_path
         assert upkeep.compact(now=time.time() + 700).sorted_days == 1
         assert upkeep.compact(now=time.time() + 700).sorted_days == 0
         assert w.commit([audit_run(0, 60, us=NOW - 3 * DAY)]).stored == 50  # repeats are found in sorted files too
+
+
+def test_a_large_day_is_sorted_in_ranges_of_object_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kubewitness.store.upkeep.SORT_ROWS", 30)
+    paths = paths_in(tmp_path)
+    with StoreWriter.acquire(paths) as w:
+        lines = [audit_line(n, us=NOW, name=f"web-{n}") for n in range(100)]
+        for n in range(10):
+            w.commit([audit_chunk(lines[n * 10 : n * 10 + 10])])
+        assert w.compact(all_days=True).sorted_days == 1
+        assert 1 < len(w.tables["audit"].files()) <= 4
+        assert w.compact(all_days=True).removed == 0
+        assert w.commit([audit_chunk(lines)]).stored == 0  # repeats are still found
+    with Store(paths).session() as s:
+        assert s.query("SELECT count(*), count(DISTINCT record_key) FROM audit") == [(100, 100)]
 
 
 def test_days_older_than_the_retention_are_dropped_and_their_space_given_back(tmp_path: Path) -> None:

@@ -52,6 +52,9 @@ class Task(msgspec.Struct):
     target: str
     spill: str
     sort: bool
+    #: only this part (from 0) of so many, by ranges of `object_key`
+    part: int = 0
+    parts: int = 1
 
 
 def merge(
@@ -61,10 +64,23 @@ def merge(
     spill: Path,
     *,
     sort: bool,
+    part: int = 0,
+    parts: int = 1,
 ) -> NewFile:
-    """The new file in `directory`. StateError when it could not be made; then nothing is left of it."""
+    """The new file in `directory`. StateError when it could not be made; then nothing is left of it.
+
+    `part` of `parts`: only the rows of one range of `object_key`, so that what is sorted at once stays small.
+    """
     target = directory / f"part-{uuid.uuid4()}.zstd.parquet"
-    task = Task(table, [(None if c is None else sorted(c), list(f)) for c, f in groups], str(target), str(spill), sort)
+    task = Task(
+        table,
+        [(None if c is None else sorted(c), list(f)) for c, f in groups],
+        str(target),
+        str(spill),
+        sort,
+        part,
+        parts,
+    )
     done = subprocess.run(
         [sys.executable, "-m", "kubewitness.store.merging"],
         input=msgspec.json.encode(task),
@@ -74,8 +90,10 @@ def merge(
     )
     if done.returncode != 0:
         target.unlink(missing_ok=True)
-        reason = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
-        raise StateError(f"cannot merge files of table {table}: {reason[0][:300]}")
+        lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        # a traceback's last lines: the error's own first line says what is wrong, what follows is advice
+        reason = next((x for x in reversed(lines) if "Error" in x or "Exception" in x), f"exit code {done.returncode}")
+        raise StateError(f"cannot merge files of table {table}: {reason[:300]}")
     return msgspec.json.decode(done.stdout, type=NewFile)
 
 
@@ -90,18 +108,19 @@ def _merge(task: Task) -> NewFile:
     con = sqlbase.connect(memory_mb=_SORT_MB if task.sort else _MERGE_MB, threads=1, spill=Path(task.spill))
     con.execute(f"SET preserve_insertion_order = {str(not task.sort).lower()}")
     columns = [(n, k) for n, k in TABLE_COLUMNS[task.table] if n not in ("day", "cluster")]
-    parts = []
+    where = _range(task.part, task.parts)
+    selects = []
     for present, files in task.groups:
         names = ", ".join(
             f'"{n}"' if present is None or n in present else f'NULL::{sql_type(k)} AS "{n}"' for n, k in columns
         )
         listed = ", ".join("'" + f.replace("'", "''") + "'" for f in files)
-        parts.append(f"SELECT {names} FROM read_parquet([{listed}], hive_partitioning = false)")  # noqa: S608
+        selects.append(f"SELECT {names} FROM read_parquet([{listed}], hive_partitioning = false){where}")  # noqa: S608
     order = " ORDER BY object_key, ts" if task.sort else ""
     target = task.target.replace("'", "''")
     # A dictionary for every column that repeats at all: DuckDB adds bloom filters to those, audit_id among them.
     con.execute(
-        f"COPY ({' UNION ALL '.join(parts)}{order}) TO '{target}' (FORMAT parquet, COMPRESSION zstd,"
+        f"COPY ({' UNION ALL '.join(selects)}{order}) TO '{target}' (FORMAT parquet, COMPRESSION zstd,"
         f" COMPRESSION_LEVEL 3, ROW_GROUP_SIZE {ROW_GROUP}, DICTIONARY_SIZE_LIMIT {ROW_GROUP},"
         " BLOOM_FILTER_FALSE_POSITIVE_RATIO 0.01)"
     )
@@ -111,6 +130,15 @@ def _merge(task: Task) -> NewFile:
     finally:
         os.close(fd)
     return NewFile(task.target, Path(task.target).stat().st_size, *_stats(con, task.target))
+
+
+def _range(part: int, parts: int) -> str:
+    """A WHERE for one of equal ranges of the signed 64-bit keys; rows without a key are in the first."""
+    if parts == 1:
+        return ""
+    edge = [-(2**63) + 2**64 * i // parts for i in range(parts + 1)]
+    low = "object_key IS NULL OR " if part == 0 else f"object_key >= ({edge[part]})::HUGEINT AND "
+    return f" WHERE {low}object_key < ({edge[part + 1]})::HUGEINT"
 
 
 def _stats(con: Any, target: str) -> tuple[int, dict[str, Any], dict[str, Any], dict[str, int]]:

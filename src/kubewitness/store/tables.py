@@ -228,17 +228,19 @@ class DeltaStoreTable:
             )
         return self._sync()
 
-    def replace(self, old: Sequence[LiveFile], new: NewFile) -> None:
-        """Commits one file in the place of others of the same partition, which hold the same rows."""
+    def replace(self, old: Sequence[LiveFile], new: Sequence[NewFile]) -> None:
+        """Commits files in the place of others of the same partition, which hold the same rows."""
         day, cluster = old[0].day, old[0].cluster
         now = time.time_ns() // 1_000_000
         values: dict[str, str | None] = {"day": date_text(day), "cluster": cluster}
-        stats = {"numRecords": new.rows, "minValues": new.low, "maxValues": new.high, "nullCount": new.nulls}
-        add = AddAction(self._relative(new.path), new.size, values, now, False, json.dumps(stats))
+        adds = []
+        for file in new:
+            stats = {"numRecords": file.rows, "minValues": file.low, "maxValues": file.high, "nullCount": file.nulls}
+            adds.append(AddAction(self._relative(file.path), file.size, values, now, False, json.dumps(stats)))
         removes = [RemoveAction(self._relative(f.path), False, now, f.size, values) for f in old]
         with self._guarded("compact"):
             self.dt.create_write_transaction(
-                [add, *removes],
+                [*adds, *removes],
                 mode="append",
                 schema=self.dt.schema(),
                 partition_by=list(PARTITIONS),

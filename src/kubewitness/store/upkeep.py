@@ -23,7 +23,7 @@ from deltalake import PostCommitHookProperties
 from deltalake.exceptions import DeltaError
 
 from kubewitness.errors import StateError
-from kubewitness.store.merging import merge
+from kubewitness.store.merging import NewFile, merge
 from kubewitness.store.segments import segment_path, segments, total_bytes
 from kubewitness.store.tables import DeltaStoreTable, LiveFile, date_text
 
@@ -35,6 +35,10 @@ _AFTER_DAY = 3600
 _QUIET = 600
 #: A sorted day is sorted again when so much of it (part of its bytes) came later.
 _RESORT = 0.2
+
+#: Rows that are sorted at once (some 350 MB, in a process of its own); a larger day becomes several files, each
+#: with its own range of object keys.
+SORT_ROWS = 1_000_000
 
 GRACE_SECONDS = 600.0
 
@@ -120,14 +124,25 @@ class Upkeep:
         for f in files:
             groups.setdefault(table.columns_of(f, self._con), []).append(f.path)
         parts: list[tuple[Collection[str] | None, Sequence[str]]] = list(groups.items())
-        new = merge(table.name, parts, Path(files[0].path).parent, self._spill, sort=sort)
         expected = sum(f.rows for f in files)
-        if new.rows != expected:
-            Path(new.path).unlink()
-            raise StateError(f"merging {len(files)} files of table {table.name} gave {new.rows} rows, not {expected}")
-        table.replace(files, new)
+        ranges = max(1, -(-expected // SORT_ROWS)) if sort else 1
+        new: list[NewFile] = []
+        try:
+            for i in range(ranges):
+                directory = Path(files[0].path).parent
+                new.append(merge(table.name, parts, directory, self._spill, sort=sort, part=i, parts=ranges))
+            rows = sum(n.rows for n in new)
+            if rows != expected:
+                raise StateError(f"merging {len(files)} files of table {table.name} gave {rows} rows, not {expected}")
+        except StateError:
+            for made in new:
+                Path(made.path).unlink(missing_ok=True)
+            raise
+        table.replace(files, [n for n in new if n.rows])
+        for empty in (n for n in new if not n.rows):
+            Path(empty.path).unlink(missing_ok=True)
         result.removed += len(files)
-        result.added += 1
+        result.added += len(new)
 
     # --- retention ---------------------------------------------------------------------------------------------------
 
