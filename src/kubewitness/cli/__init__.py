@@ -30,6 +30,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("status", "status", "what is being recorded, lag, drops, sizes"),
     ("doctor", "doctor", "what is misconfigured or missing, and how to mend it"),
     ("serve", "serve", "answer questions over HTTP"),
+    ("deploy", "deploy", "print manifests of the recorder and what the API server needs"),
     ("compact", "compact", "merge small files and sort closed days now"),
     ("prune", "prune", "apply retention now"),
 )
