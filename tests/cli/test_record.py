@@ -167,3 +167,30 @@ def test_wrong_usage_is_one_line_and_exit_code_2(tmp_path: Path, args: list[str]
         text = running.messages.read_text()
     assert message in text
     assert text.count("\n") == 1
+
+
+async def test_versions_of_the_kinds_named_are_stored_beside_events(tmp_path: Path) -> None:
+    import asyncio
+
+    async with FakeApiServer() as server:
+        server.put("e")
+        server.put_thing("pods", "web-1")
+        with recorder(tmp_path, "--server", server.url, "--resources", "pods,deploy", "--no-serve") as running:
+            await asyncio.to_thread(running.says, "objects         pods, deploy of http://127")
+            await asyncio.to_thread(reaches, tmp_path, "events", 1)
+            server.put_thing("pods", "web-1")
+            server.put_thing("deployments", "web")
+            await asyncio.to_thread(reaches, tmp_path, "objects", 3)
+            assert await asyncio.to_thread(running.stop) == 0
+
+
+async def test_without_events_only_the_kinds_named_are_recorded(tmp_path: Path) -> None:
+    import asyncio
+
+    async with FakeApiServer() as server:
+        server.put_thing("pods", "web-1")
+        with recorder(tmp_path, "--server", server.url, "--resources", "po", "--no-events", "--no-serve") as running:
+            await asyncio.to_thread(running.says, "objects         po of http://127")
+            await asyncio.to_thread(reaches, tmp_path, "objects", 1)
+            assert await asyncio.to_thread(running.stop) == 0
+    assert not [1 for path, _ in server.requests if path.endswith("/events")]

@@ -185,16 +185,27 @@ async def test_a_token_command_is_asked_again_when_its_time_is_over(server: Fake
         await until(lambda: expected in versions(sink))
 
 
-async def test_the_token_and_ca_of_the_pod_are_the_defaults_of_an_address(
-    server: FakeApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_the_token_and_ca_of_the_pod_are_the_defaults_of_an_address_but_never_go_in_the_clear(
+    server: FakeApiServer, certificate: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("kubewitness.kube.kubeconfig.SERVICE_ACCOUNT", str(tmp_path))
     (tmp_path / "token").write_text("mounted")
-    server.token = "mounted"
+    (tmp_path / "ca.crt").write_bytes(certificate[0].read_bytes())
+    async with FakeApiServer(tls=server_context(certificate)) as secure:
+        secure.token = "mounted"
+        async with recording(secure, Kept(), tls__vhost=HOST) as source:
+            await watching(source)
+        async with recording(secure, Kept(), tls__vhost=HOST, kube_token_file="") as source:
+            await until(lambda: "401" in str(source.health()["last_error"]))
+    shown: list[str] = []
+
+    async def look(request: web.Request) -> None:
+        shown.append(request.headers.get("Authorization", ""))
+
+    server.faults.append(look)
     async with recording(server, Kept()) as source:
         await watching(source)
-    async with recording(server, Kept(), kube_token_file="") as source:
-        await until(lambda: "401" in str(source.health()["last_error"]))
+    assert set(shown) == {""}
 
 
 async def test_one_namespace_is_listed_and_watched_by_its_own_path(server: FakeApiServer) -> None:

@@ -198,7 +198,9 @@ def _start_text(
     """What is recorded, where, and what is missing, for the person who has just started it."""
     lines = [f"recording into {paths.root}"]
     if events is not None:
-        lines.append(f"  Events          {events.access.describe()}")
+        for label, words in (("Events", [w for w in events.watches if w == "events"]), ("objects", events.kinds)):
+            of = f"{', '.join(words)} of " if label == "objects" else ""
+            lines += [f"  {label:<15} {of}{events.access.describe()}"] if words else []
     else:
         lines.append(f"  Events          not recorded: {why_not}")
     lines += [f"  audit trail     {source.describe()}" for source in audit] or [_NO_AUDIT]

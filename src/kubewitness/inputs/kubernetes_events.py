@@ -69,6 +69,11 @@ class KubernetesEvents:
             raise UsageError("kubernetes_events: 'events' is off and 'resources' names nothing: nothing is left to do")
         return plans
 
+    @property
+    def kinds(self) -> list[str]:
+        """What is watched beside Events, as `resources` calls it."""
+        return [word for word in self.watches if word != "events"]
+
     def health(self) -> Mapping[str, object]:
         """Of all watches together, and of each under `watch`."""
         each = {word: watch.health() for word, watch in self.watches.items()}

@@ -33,7 +33,7 @@ MEANINGS: tuple[tuple[Key, str], ...] = (
     (Key("kube_ca_file"), "CA of the API server; with `kube_url` the default is the pod's, if there is one"),
     (Key("kube_ca_path"), "folder of CA certificates (hashed names)"),
     (Key("kube_token_file"), "bearer token, read again when the file changes and after a 401; with `kube_url` the "
-     "default is the pod's, if there is one; \"\": none"),
+     "default is the pod's, if there is one and the address is https; \"\": none"),
     (Key("kube_token_ttl", "seconds", "10m"), "the output of `kube_token_command` is used for so long; files are "
      "read again when they change, whatever this says"),
     (Key("kube_token_command"), "shell command that prints a bearer token"),
@@ -133,7 +133,8 @@ def access_of(opts: Options) -> KubeAccess:
         ca_path = opts.text("kube_ca_path") or opts.text("tls.ca_path")
         if not ca_file and not ca_path and not opts.given("kube_ca_file"):
             ca_file = _mounted("ca.crt")
-        if not opts.given("kube_token_file") and not opts.text("kube_token_command"):
+        # never in the clear, unless someone names it: an address without TLS is a local proxy, which needs none
+        if url.startswith("https://") and not opts.given("kube_token_file") and not opts.text("kube_token_command"):
             token_file = _mounted("token")
     return KubeAccess(
         kubeconfig=opts.text("kubeconfig") or None,
