@@ -65,6 +65,12 @@ def test_a_name_that_would_break_ids_cannot_be_given_to_a_cluster(
     assert "cannot be a cluster's name" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("words", [["--max-age", "3x"], ["--max-bytes", "much"]])
+def test_record_refuses_a_retention_it_cannot_read(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["record", *words]) == 2
+    assert f"kubewitness record: {words[0]} {words[1]!r}: write a" in capsys.readouterr().err
+
+
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"kubewitness {__version__}\n"

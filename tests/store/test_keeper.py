@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+from kubewitness.config.state import StatePaths
 from kubewitness.contracts import Batch, Delivery
 from kubewitness.journal import Journal
 from kubewitness.outputs.store import StoreOutput
@@ -73,3 +75,23 @@ async def test_the_output_hands_a_pipelines_chunks_on_to_the_state_once(tmp_path
     await output.close()
     with Store(paths).session() as s:
         assert s.query("SELECT count(*) FROM audit") == [(35,)]
+
+
+def test_retention_is_applied_as_soon_as_a_keeper_starts(tmp_path: Path) -> None:
+    paths = paths_in(tmp_path)
+    now = time.time_ns() // 1000
+    with Journal(paths.create().journal) as journal:
+        with StoreWriter.acquire(paths) as writer:
+            journal.append([Batch([audit_run(0, 10, us=now - 40 * 86_400_000_000), audit_run(10, 10, us=now)])])
+            writer.drain(journal)
+        keeper = StoreKeeper(paths, journal, replace(QUICK, max_age=30 * 86_400.0))
+        keeper.start()
+        try:
+            wait_for(lambda: _rows(paths) == 10)
+        finally:
+            keeper.stop()
+
+
+def _rows(paths: StatePaths) -> int:
+    with Store(paths).session() as s:
+        return int(s.query("SELECT count(*) FROM audit")[0][0])

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Sequence
 
 from kubewitness.config.state import StatePaths, state_paths
+from kubewitness.errors import UsageError
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_BYTES = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
 def add_state(parser: argparse.ArgumentParser) -> None:
@@ -46,3 +51,19 @@ def add_output(parser: argparse.ArgumentParser, choices: Sequence[str] = ("text"
 
 def paths_of(args: argparse.Namespace) -> StatePaths:
     return state_paths(args.state, args.store)
+
+
+def seconds_of(text: str, option: str) -> float:
+    """Seconds of `30d`, `12h`. UsageError."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", text.strip().lower())
+    if match is None:
+        raise UsageError(f"{option} {text!r}: write an age such as 30d, 12w or 36h")
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+def bytes_of(text: str, option: str) -> int:
+    """Bytes of `10GB`, `500M` (powers of 1000). UsageError."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT]?)B?", text.strip().upper())
+    if match is None:
+        raise UsageError(f"{option} {text!r}: write a size such as 10GB or 500MB")
+    return int(float(match[1]) * _BYTES[match[2]])

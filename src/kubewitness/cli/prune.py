@@ -6,18 +6,14 @@ The newest day stays, whatever its size. Days are those of the records' own time
 from __future__ import annotations
 
 import argparse
-import re
 from dataclasses import asdict
 
-from kubewitness.cli.options import add_output, add_state, paths_of
+from kubewitness.cli.options import add_output, add_state, bytes_of, paths_of, seconds_of
 from kubewitness.cli.render import print_json
 from kubewitness.cli.status import size
 from kubewitness.errors import UsageError
 from kubewitness.store import StoreWriter
 from kubewitness.store.upkeep import GRACE_SECONDS
-
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-_BYTES = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,19 +46,3 @@ def run(args: argparse.Namespace) -> int:
 
 
 _LATER = "; the rest follows at the next compaction or prune, when readers have let go of it"
-
-
-def seconds_of(text: str, option: str) -> float:
-    """Seconds of `30d`, `12h`. UsageError."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", text.strip().lower())
-    if match is None:
-        raise UsageError(f"{option} {text!r}: write an age such as 30d, 12w or 36h")
-    return float(match[1]) * _SECONDS[match[2]]
-
-
-def bytes_of(text: str, option: str) -> int:
-    """Bytes of `10GB`, `500M` (powers of 1000). UsageError."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT]?)B?", text.strip().upper())
-    if match is None:
-        raise UsageError(f"{option} {text!r}: write a size such as 10GB or 500MB")
-    return int(float(match[1]) * _BYTES[match[2]])

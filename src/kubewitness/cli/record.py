@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kubewitness.cli.options import add_state, new_cluster, paths_of
+from kubewitness.cli.options import add_state, bytes_of, new_cluster, paths_of, seconds_of
 from kubewitness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -66,6 +66,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     serving.add_argument("--serve-token-file", metavar="F", type=Path, help="bearer token that requests must show")
     serving.add_argument("--no-serve", action="store_true", help="only record")
     serving.add_argument("--flush-seconds", type=float, default=30.0, metavar="S", help="write tables so often")
+    serving.add_argument("--max-age", metavar="AGE", help="keep records so long: 30d, 12w (default: for ever)")
+    serving.add_argument(
+        "--max-bytes", metavar="SIZE", help="keep so much, newest days first: 10GB (default: no limit)"
+    )
     serving.add_argument("-v", "--verbose", action="store_true", help="log more")
 
 
@@ -75,6 +79,8 @@ def run(args: argparse.Namespace) -> int:
         format="%(asctime)s %(levelname)s %(message)s",
         stream=sys.stderr,
     )
+    args.max_age = None if args.max_age is None else seconds_of(args.max_age, "--max-age")
+    args.max_bytes = None if args.max_bytes is None else bytes_of(args.max_bytes, "--max-bytes")
     paths = paths_of(args)
     redact_key = paths.create().redact_key()
     audit = _audit_inputs(args, redact_key)
@@ -99,7 +105,7 @@ async def _record(args: argparse.Namespace, paths: StatePaths, inputs: list[Inpu
         answers = f"  answers         {address}" if address else "  answers         kubewitness who|timeline|search ..."
         print(f"{text}\n{answers}\n(Ctrl-C ends)", file=sys.stderr, flush=True)
 
-    keeping = KeeperOptions(flush_seconds=args.flush_seconds)
+    keeping = KeeperOptions(flush_seconds=args.flush_seconds, max_age=args.max_age, max_bytes=args.max_bytes)
     await Recorder(paths, inputs, serving, keeping, on_started=started).run()
     return 0
 

@@ -102,7 +102,8 @@ class StoreKeeper:
         o = self._options
         self._state, self._last_error = "keeping", ""
         drained = time.monotonic()
-        compacted = pruned = time.monotonic()
+        compacted = time.monotonic()
+        pruned = compacted - o.prune_seconds  # at once: one that is restarted every hour must prune too
         while True:
             stopping = self._stop.is_set()
             now = time.monotonic()
