@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from typing import TypeAlias
 
@@ -88,7 +88,7 @@ class Ingest:
             lines.pop()
         if b"\r\n" in block:
             return self._line_by_line(lines, file, offset)
-        decoded = self._plain(lines, block.isascii())
+        decoded = self._plain(lines)
         if decoded is None:
             return self._line_by_line(lines, file, offset)
         return [self._plain_chunk(block, lines, decoded)]
@@ -97,10 +97,9 @@ class Ingest:
         """The chunks of an audit webhook's body. Broken items are rejected one by one, the others kept."""
         self._us = _now_us()
         items, bad = split_audit(body)
-        ascii_only = body.isascii()
         for start in range(0, len(items), _BODY_ITEMS):
             group = items[start : start + _BODY_ITEMS]
-            decoded = self._plain(group, ascii_only)
+            decoded = self._plain(group)
             if decoded is not None:
                 self._done.append(self._plain_chunk(b"\n".join((*group, b"")), group, decoded))
                 continue
@@ -110,14 +109,14 @@ class Ingest:
             self._reject(part.raw, part.reason, file, part.offset, part.length)
         return self.take()
 
-    def _plain(self, records: list[bytes], ascii_only: bool) -> Sequence[_Decoded] | None:
+    def _plain(self, records: list[bytes]) -> Sequence[_Decoded] | None:
         """The records decoded, if they are audit events of which none needs to be looked at alone.
 
         What an outline passes over is not checked to be UTF-8; plain ASCII needs no check.
         """
-        decode: Callable[[bytes], _Decoded] = audit.outline_decode if ascii_only else audit.strict_decode
+        outline, whole = audit.outline_decode, audit.strict_decode
         try:
-            decoded = [decode(record) for record in records]
+            decoded = [outline(record) if record.isascii() else whole(record) for record in records]
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None
         if (self.only and "audit" not in self.only) or any(map(_needs_care, decoded)):
