@@ -142,3 +142,17 @@ def test_the_demo_prints_three_right_answers_and_leaves_nothing_behind(
     assert "drain, proved" in out
     assert "rollout, proved" in out
     assert list(tmp_path.iterdir()) == []
+
+
+def test_with_several_clusters_recorded_the_question_must_name_one(
+    drained: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, *_ = Demo().captures
+    for cluster in ("east", "west"):
+        assert main(["import", "-q", "--cluster", cluster, "--state", str(tmp_path / "s"), str(one)]) == 0
+    capsys.readouterr()
+    asked = ["who", f"pod/{drained['name']}", "-n", drained["namespace"], "--state", str(tmp_path / "s")]
+    assert main(asked) == 2
+    assert "several clusters are recorded (east, west); choose one with --cluster" in capsys.readouterr().err
+    assert main([*asked, "--cluster", "west"]) == 0
+    assert "alice drained" in capsys.readouterr().out

@@ -141,7 +141,7 @@ def cluster_of(session: Session, asked: str | None) -> str:
     if asked:
         return asked
     names = clusters(session)
-    if len(names) > 1 and "default" not in names:
+    if len(names) > 1:
         raise UsageError(f"several clusters are recorded ({', '.join(names)}); choose one with --cluster")
     return names[0] if len(names) == 1 else "default"
 
