@@ -59,7 +59,7 @@ class ChunkHeader(msgspec.Struct):
 class Chunk:
     """A batch of records of one table, cluster, source and form. Immutable by convention once handed on."""
 
-    __slots__ = ("cluster", "data", "ends", "form", "keys", "notes", "received_us", "source", "table", "tag")
+    __slots__ = ("cluster", "data", "ends", "form", "keys", "lines", "notes", "received_us", "source", "table", "tag")
 
     def __init__(
         self,
@@ -74,6 +74,7 @@ class Chunk:
         received_us: int = 0,
         form: str = "",
         notes: dict[int, Note] | None = None,
+        lines: bool = False,
     ) -> None:
         self.table = table
         self.data = data
@@ -85,6 +86,8 @@ class Chunk:
         self.received_us = received_us
         self.form = form
         self.notes = notes if notes is not None else {}
+        #: known to hold no newline within a record (so `data` is its lines); False: not known
+        self.lines = lines
 
     def __len__(self) -> int:
         return len(self.ends)

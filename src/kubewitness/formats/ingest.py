@@ -91,7 +91,7 @@ class Ingest:
         decoded = self._plain(lines)
         if decoded is None:
             return self._line_by_line(lines, file, offset)
-        return [self._plain_chunk(block, lines, decoded)]
+        return [self._plain_chunk(block, lines, decoded, lines=True)]
 
     def feed_body(self, body: bytes, *, file: str = "") -> list[Chunk]:
         """The chunks of an audit webhook's body. Broken items are rejected one by one, the others kept."""
@@ -123,7 +123,9 @@ class Ingest:
             return None
         return decoded
 
-    def _plain_chunk(self, block: bytes, records: list[bytes], decoded: Sequence[_Decoded]) -> Chunk:
+    def _plain_chunk(
+        self, block: bytes, records: list[bytes], decoded: Sequence[_Decoded], *, lines: bool = False
+    ) -> Chunk:
         """One chunk of plain audit events; `block` is the records, each with a newline after it."""
         self._count("audit", len(records), len(block))
         return Chunk(
@@ -135,6 +137,7 @@ class Ingest:
             source=self.source,
             tag=self.tag,
             received_us=self._us,
+            lines=lines,
         )
 
     def add(self, found: Found, *, file: str = "", offset: int = -1, event: AuditEvent | None = None) -> None:

@@ -22,7 +22,7 @@ def json_lines(chunk: Chunk) -> bytes:
     into an object: a log line as {"log": ...}, a reject as {"reject": {"file", "offset", "reason"}, "raw": ...}.
     """
     if chunk.table in _JSON_TABLES:
-        if chunk.data.count(b"\n") == len(chunk):
+        if chunk.lines or chunk.data.count(b"\n") == len(chunk):
             return chunk.data
         return b"".join(_one_line(r) for r in chunk.records())
     if chunk.table == "rejects":
