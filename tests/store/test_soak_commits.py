@@ -15,7 +15,7 @@ import pytest
 
 from kubewitness.config.state import StatePaths
 from kubewitness.record import Chunk, chunk_of
-from kubewitness.store import Store, StoreWriter
+from kubewitness.store import Store, StoreWriter, tables
 from tests.store.states import DAY, audit_chunk, audit_line, event, paths_in
 
 #: live files a table may have
@@ -78,7 +78,7 @@ def chunks(n: int, us: int) -> list[Chunk]:
     return made
 
 
-def soak(directory: Path, commits: int, readers: int, *, days: int, pause: float) -> None:
+def soak(directory: Path, commits: int, readers: int, *, days: int, pause: float, log_seconds: float = 0) -> None:
     paths = paths_in(directory)
     start = time.time_ns() // 1000 - (days - 1) * DAY
     asking = _Readers(paths)
@@ -98,7 +98,7 @@ def soak(directory: Path, commits: int, readers: int, *, days: int, pause: float
         for thread in threads:
             thread.join()
         w.compact()
-        time.sleep(2.1)
+        time.sleep(2.1 + log_seconds)
         w.vacuum(grace=0)
         on_disk = int(subprocess.check_output(["du", "-sk", w.directory], text=True).split()[0])
         live = w._upkeep.size() // 1024
@@ -128,7 +128,11 @@ def test_commits_with_readers_stay_few_files_and_lose_nothing(tmp_path: Path) ->
 
 @pytest.mark.soak
 @pytest.mark.timeout(7200)
-def test_a_day_of_commits_with_ten_readers(tmp_path: Path) -> None:
+def test_a_day_of_commits_with_ten_readers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """KUBEWITNESS_SOAK_COMMITS: fewer than a day's 2,880. The log's retention (an hour) is compressed like the day."""
     seed = int(os.environ.get("KUBEWITNESS_SEED") or random.SystemRandom().randrange(1 << 32))
+    commits = int(os.environ.get("KUBEWITNESS_SOAK_COMMITS") or 2880)
     print(f"\nseed: KUBEWITNESS_SEED={seed}")
-    soak(tmp_path, 2880, 10, days=3, pause=random.Random(seed).uniform(1, 2))
+    for key in ("delta.logRetentionDuration", "delta.deletedFileRetentionDuration"):
+        monkeypatch.setitem(tables._CONFIGURATION, key, "interval 20 seconds")
+    soak(tmp_path, commits, 10, days=3, pause=random.Random(seed).uniform(1, 2), log_seconds=21)
