@@ -11,7 +11,7 @@ import hashlib
 import msgspec
 
 from kubewitness.errors import Malformed
-from kubewitness.formats.audit import OwnerReference, User
+from kubewitness.formats.audit import OwnerReference, User, controlling
 from kubewitness.formats.names import record_key
 from kubewitness.formats.times import us_or_zero
 
@@ -88,10 +88,7 @@ class Review(msgspec.Struct):
     @property
     def controller(self) -> OwnerReference | None:
         """The owner that controls the object, else the first owner."""
-        for owner in self.owners:
-            if owner.controller:
-                return owner
-        return self.owners[0] if self.owners else None
+        return controlling(self.owners)
 
 
 _decoder = msgspec.json.Decoder(_Wire)

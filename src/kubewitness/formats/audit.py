@@ -58,6 +58,14 @@ class OwnerReference(msgspec.Struct, gc=False):
     controller: bool | None = None
 
 
+def controlling(owners: list[OwnerReference]) -> OwnerReference | None:
+    """The owner that controls an object, else its first owner."""
+    for owner in owners:
+        if owner.controller:
+            return owner
+    return owners[0] if owners else None
+
+
 class Meta(msgspec.Struct, gc=False):
     """metav1.ObjectMeta, the part that says which object this is."""
 

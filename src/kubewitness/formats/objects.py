@@ -10,7 +10,7 @@ import hashlib
 import msgspec
 
 from kubewitness.errors import Malformed
-from kubewitness.formats.audit import OwnerReference
+from kubewitness.formats.audit import OwnerReference, controlling
 from kubewitness.formats.names import record_key
 from kubewitness.formats.times import us_or_zero
 
@@ -68,10 +68,7 @@ class ObjectVersion(msgspec.Struct):
     @property
     def controller(self) -> OwnerReference | None:
         """The owner that controls it, else the first owner."""
-        for owner in self.owners:
-            if owner.controller:
-                return owner
-        return self.owners[0] if self.owners else None
+        return controlling(self.owners)
 
 
 _decoder = msgspec.json.Decoder(_Wire)
