@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kubewitness.config import alive
 from kubewitness.config.state import StatePaths
 from kubewitness.contracts import Input
 from kubewitness.journal import SIZE_LIMIT, Journal
@@ -67,6 +68,7 @@ class Recorder:
             self.supervisor.add_drain(committer.close)
             for source in self.inputs:
                 self.supervisor.add_input(source, committer)
+            self.supervisor.add_service("status file", self._publish)
             keeper = StoreKeeper(self.paths, journal, self.keeping)
             await asyncio.to_thread(keeper.start)
             try:
@@ -76,6 +78,15 @@ class Recorder:
             finally:
                 # Drains what the inputs' last batches put into the journal; what fails now is safe there.
                 await asyncio.to_thread(keeper.stop)
+
+    async def _publish(self) -> None:
+        """Tells `kubewitness status`, another process, how the inputs are."""
+        try:
+            while True:
+                await asyncio.to_thread(alive.publish, self.paths.root, self.supervisor.health())
+                await asyncio.sleep(alive.EVERY)
+        finally:
+            alive.withdraw(self.paths.root)
 
     @contextlib.asynccontextmanager
     async def _server(self, committer: Committer, keeper: StoreKeeper) -> AsyncIterator[str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from kubewitness.cli import main
+from kubewitness.config import alive
 from kubewitness.contracts import Batch
 from kubewitness.journal import Journal
 from kubewitness.record import chunk_of
@@ -107,6 +108,19 @@ def test_status_tells_rows_lag_and_who_records(state: str, capsys: pytest.Captur
     out = capsys.readouterr().out
     assert f"recording (process {os.getpid()})" in out
     assert "5 records not in the tables yet" in out
+
+
+def test_status_shows_the_inputs_of_recorders_that_live(state: str, capsys: pytest.CaptureFixture[str]) -> None:
+    watch = {"state": "failing", "last_event_us": 0}
+    source = {**watch, "dead_since_us": NOW, "last_error": "refused", "missing_rights": ["list events"]}
+    alive.publish(Path(state), {"inputs": {"kubernetes_events/default": {**source, "watch": {"events": watch}}}})
+    assert main(["status", "--state", state]) == 0
+    out = capsys.readouterr().out
+    assert "kubernetes_events/default: failing, nothing since" in out
+    assert "not allowed to list events" in out
+    os.utime(Path(state) / "recorders" / f"{os.getpid()}.json", (1, 1))  # of one that ended without saying so
+    assert main(["status", "--state", state, "-o", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["inputs"] == []
 
 
 def test_doctor_finds_what_is_wrong_and_says_how_to_mend_it(state: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -26,10 +26,11 @@ def _environment(state: Path) -> dict[str, str]:
 
 
 class Recorder(Part):
-    """`kubewitness record ARGS` into `state`; ends with the test process as every part does."""
+    """`kubewitness record ARGS` into `state`; ends with the test process as every part does. `listen`: serves there."""
 
-    def __init__(self, state: Path, *args: str) -> None:
-        command = [sys.executable, "-m", "kubewitness", "record", "--no-serve", *args]
+    def __init__(self, state: Path, *args: str, listen: str = "") -> None:
+        serving = ["--listen", listen] if listen else ["--no-serve"]
+        command = [sys.executable, "-m", "kubewitness", "record", *serving, *args]
         super().__init__("recorder", command, state.parent / "recorder.log", env=_environment(state))
         self.state = state
 

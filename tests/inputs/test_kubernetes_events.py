@@ -228,11 +228,13 @@ async def test_what_is_not_allowed_is_named_with_verb_and_resource(server: FakeA
     async with recording(server, Kept()) as source:
         await until(lambda: bool(source.health()["last_error"]))
         assert "not allowed to list events" in str(source.health()["last_error"])
+        assert "list events" in str(source.health()["missing_rights"])
         server.faults.clear()
         await until(lambda: source.health()["state"] == "watching")
+        assert source.health()["missing_rights"] == []
 
 
-async def test_without_the_right_to_read_kube_system_it_records_all_the_same(server: FakeApiServer) -> None:
+async def test_without_the_right_to_read_kube_system_it_records_all_the_same_and_says_so(server: FakeApiServer) -> None:
     async def refuse(request: web.Request) -> web.Response | None:
         return status(403, "Forbidden") if "kube-system" in request.path else None
 
@@ -242,6 +244,10 @@ async def test_without_the_right_to_read_kube_system_it_records_all_the_same(ser
         await until(lambda: source.health()["state"] == "watching")
         server.put("e1")
         await until(lambda: len(versions(sink)) == 1)
+        assert source.health()["missing_rights"] == ["get namespaces"]
+        server.faults.clear()
+        server.break_connections()
+        await until(lambda: source.health()["missing_rights"] == [])
 
 
 async def test_a_connection_whose_other_half_is_gone_is_found_out(server: FakeApiServer) -> None:

@@ -29,7 +29,8 @@ class NothingRecorded:
 
 
 def server(**options: Any) -> Server:
-    health = {"journal": {"bytes": 5}, "inputs": {"kubernetes_events": {"connected": True, "lag_s": 0.5}}}
+    source = {"connected": True, "lag_s": 0.5, "missing": ['a "b"']}
+    health = {"journal": {"bytes": 5}, "inputs": {"kubernetes_events": source}}
     options = {"host": "127.0.0.1", "port": 0, **options}
     return Server(lambda: contextlib.nullcontext(NothingRecorded()), lambda: health, answer_sql, **options)
 
@@ -122,6 +123,7 @@ async def test_metrics_are_prometheus_text(client: TestClient[Any, Any]) -> None
     assert "# TYPE kubewitness_journal_bytes gauge\nkubewitness_journal_bytes 5\n" in text
     assert 'kubewitness_inputs_connected{name="kubernetes_events"} 1' in text
     assert 'kubewitness_inputs_lag_s{name="kubernetes_events"} 0.5' in text
+    assert 'kubewitness_inputs_missing{name="kubernetes_events",value="a \\"b\\""} 1' in text
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from typing import Any
 
 from kubewitness.cli.options import add_output, add_state, paths_of
-from kubewitness.cli.render import print_json, style_for
+from kubewitness.cli.render import clean, print_json, style_for
+from kubewitness.formats.times import format_us
 from kubewitness.store.status import status
 
 
@@ -29,6 +31,8 @@ def _print(s: dict[str, Any]) -> None:
     recorder = s["recorder"]
     alive = style(f"recording (process {recorder['pid']})", "green") if recorder["alive"] else "nobody records now"
     print(f"state     {s['state']}: {alive}")
+    for source in s["inputs"]:
+        _print_input(source, style)
     waiting = sum(t["waiting"]["records"] for t in s["tables"].values())
     limit = s["journal"]["size_limit"]
     room = f" of {size(limit)}" if limit else ""
@@ -47,6 +51,22 @@ def _print(s: dict[str, Any]) -> None:
             first, last, commit = ((c or "-")[:19] for c in cells)
             line = f"{name:<10}{t['rows']:>12}{t['waiting']['records']:>9}{t['files']:>7}{size(t['bytes']):>10}"
             print(f"{line}  {first:<20}{last:<20}{commit}")
+
+
+def _print_input(source: dict[str, Any], style: Callable[[str, str], str]) -> None:
+    """An input, its watches, and what it would have to be granted."""
+    state, since = source["state"], source.get("dead_since_us")
+    color = "red" if state in ("failing", "failed", "waiting") or since else "green"
+    error = source.get("last_error")
+    told = f"{state}, nothing since {format_us(since)[:19]}" if since else state
+    print(
+        f"input     {source['name']}: {style(told, color)}" + (f" ({clean(error)})" if error and color == "red" else "")
+    )
+    for word, watch in source.get("watch", {}).items():
+        last = watch["last_event_us"]
+        print(f"          watch {word}: {watch['state']}, last message {format_us(last)[:19] if last else 'never'}")
+    for right in source.get("missing_rights", []):
+        print("          " + style(f"not allowed to {right}: grant it with RBAC", "red"))
 
 
 def size(n: float) -> str:

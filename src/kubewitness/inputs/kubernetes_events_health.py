@@ -34,9 +34,22 @@ class WatchHealth:
     expired: int = 0
     errors: int = 0
     last_error: str = ""
+    #: what the server refuses for want of rights: "watch events"
+    missing_rights: list[str] = field(default_factory=list)
 
     def show(self) -> dict[str, object]:
         return asdict(self)
+
+    def lacks(self, right: str) -> bool:
+        """Whether that is news."""
+        if right in self.missing_rights:
+            return False
+        self.missing_rights.append(right)
+        return True
+
+    def has(self, right: str) -> None:
+        if right in self.missing_rights:
+            self.missing_rights.remove(right)
 
     def listing(self) -> None:
         self.relists += 1 if self.lists else 0
@@ -81,12 +94,19 @@ def together(watches: Sequence[Mapping[str, object]]) -> dict[str, object]:
         "dead_since_us": min((d for w in watches if (d := _number(w, "dead_since_us"))), default=0),
         "last_error": next((e for w in watches if not w["connected"] and (e := w["last_error"])), "")
         or next((w["last_error"] for w in watches if w["last_error"]), ""),
+        "missing_rights": sorted({right for w in watches for right in _rights(w)}),
     }
     for name in watches[0]:
         if name not in shown:
             numbers = [_number(w, name) for w in watches]
             shown[name] = max(numbers) if name in _LATEST else sum(numbers)
     return shown
+
+
+def _rights(health: Mapping[str, object]) -> list[str]:
+    rights = health["missing_rights"]
+    assert isinstance(rights, list)
+    return rights
 
 
 def _number(health: Mapping[str, object], name: str) -> int:

@@ -132,6 +132,8 @@ class ListWatch:
             if isinstance(e, Unsupported) and self._plan.resource is None:
                 self._resource = None  # its definition was removed, or serves another version now
             # A kubeconfig that was there at the start and is being replaced now is waited for, too.
+            if isinstance(e, Forbidden):
+                self._health.lacks(e.right)
             wait = self._backoff.next(getattr(e, "after", None))
             self._failed(e, f"next try in {wait:.0f} s")
             await asyncio.sleep(wait)
@@ -175,15 +177,23 @@ class ListWatch:
         return False
 
     async def _identity(self, client: KubeClient) -> str:
+        """The cluster's; "" where it is not shown. Recording goes on without, and it is said what that costs."""
         try:
-            return await client.cluster_identity()
-        except (Forbidden, Unsupported):
+            uid = await client.cluster_identity()
+        except Forbidden as e:
+            if self._health.lacks(e.right):
+                _log.warning("%s: %s; without it another cluster at this address is not told apart", self.name, e)
             return ""
+        except Unsupported:
+            return ""
+        self._health.has(client.IDENTITY_RIGHT)
+        return uid
 
     async def _list(self, client: KubeClient, sink: Sink) -> None:
         self._health.listing()
         path = self._path
         async for page in client.list_pages(path, limit=self._plan.page or _PAGE, asked=f"list {self._what}"):
+            self._health.has(f"list {self._what}")
             for item in page.items:
                 self._ingest.add(self._listed(item), file=path)
             # The position comes with the last page only: a list broken off begins again and repeats nothing.
@@ -222,6 +232,8 @@ class ListWatch:
                     if error is not None:
                         raise error
         except (Forbidden, Unsupported) as e:
+            if isinstance(e, Forbidden):
+                self._health.lacks(e.right)
             # the list before it was answered (or would be: a position is only had from a list)
             raise _NoWatch(str(e)) from e
         if time.monotonic() - opened < _SHORT_WATCH:
@@ -268,6 +280,7 @@ class ListWatch:
         self._health.put(taken.stored, taken.duplicates)
 
     def _alive(self, *, settled: bool) -> None:
+        self._health.has(f"watch {self._what}")
         if not self._health.connected:
             _log.info("%s: watching", self.name)
         if settled:

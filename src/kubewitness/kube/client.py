@@ -81,6 +81,9 @@ class Network:
 class KubeClient:
     """One cluster. Safe for any number of tasks of one event loop."""
 
+    #: what `cluster_identity` asks for
+    IDENTITY_RIGHT = "get namespaces"
+
     def __init__(self, access: KubeAccess, *, user_agent: str = "kubewitness", network: Network | None = None) -> None:
         self.access = access
         self._network = network or Network()
@@ -125,7 +128,7 @@ class KubeClient:
 
     async def cluster_identity(self) -> str:
         """The uid of namespace kube-system: the same for as long as it is the same cluster."""
-        body = await self.get("/api/v1/namespaces/kube-system", asked="get namespaces")
+        body = await self.get("/api/v1/namespaces/kube-system", asked=self.IDENTITY_RIGHT)
         try:
             return _object_decoder.decode(body).metadata.uid
         except (msgspec.MsgspecError, UnicodeDecodeError) as e:

@@ -19,7 +19,11 @@ class Unauthorized(KubeFailure):
 
 
 class Forbidden(KubeFailure):
-    """403: someone must grant what the message names. It is tried again, because rights are granted meanwhile."""
+    """403: someone must grant `right` ("list events"). It is tried again, because rights are granted meanwhile."""
+
+    def __init__(self, right: str, why: str, after: float | None = None) -> None:
+        super().__init__(f"not allowed to {right}: {why}; grant it with RBAC", after)
+        self.right = right
 
 
 class Unsupported(KubeFailure):
@@ -67,7 +71,7 @@ def failure_of(code: int, status: Status, asked: str, retry_after: str | None = 
     if code == 401:
         return Unauthorized(f"{asked}: the API server does not accept our credentials (401)", after)
     if code == 403:
-        return Forbidden(f"not allowed to {asked}: {message or 'no reason given'}; grant it with RBAC", after)
+        return Forbidden(asked, message or "no reason given", after)
     if code in (404, 405, 501):
         return Unsupported(text, after)
     return KubeFailure(text, after)

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from kubewitness.config.alive import published
 from kubewitness.config.state import StatePaths
 from kubewitness.formats.times import format_us
 from kubewitness.journal import Held, Journal
@@ -31,6 +32,7 @@ def status(paths: StatePaths) -> dict[str, Any]:
         "state": str(paths.root),
         "store": str(directory),
         "recorder": {"alive": holder is not None, **(holder or {"pid": None, "since": None})},
+        "inputs": _inputs(paths),
         "journal": journal,
         "tables": tables,
         "raw": {"segments": len(raw), "bytes": sum(p.stat().st_size for _, p in raw)},
@@ -38,6 +40,15 @@ def status(paths: StatePaths) -> dict[str, Any]:
         "duplicates": journal["duplicates"],
         "disk": {"total_bytes": disk.total, "free_bytes": disk.free},
     }
+
+
+def _inputs(paths: StatePaths) -> list[dict[str, Any]]:
+    """Of all recorders of this state that live now: {"name", "pid", "state", ...} for each of their inputs."""
+    return [
+        {"name": name, "pid": int(pid), **health}
+        for pid, recorder in published(paths.root).items()
+        for name, health in recorder.get("inputs", {}).items()
+    ]
 
 
 def _journal(paths: StatePaths) -> dict[str, Any]:
