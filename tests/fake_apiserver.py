@@ -14,6 +14,8 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.fake_leases import FakeLeases
+
 #: plural -> apiVersion, kind, short names
 KINDS = {
     "pods": ("v1", "Pod", ["po"]),
@@ -36,6 +38,7 @@ class FakeApiServer:
         #: resources beside Events: "pods" -> name -> object; of `KINDS`
         self.things: dict[str, dict[str, dict[str, Any]]] = {}
         self.thing_history: dict[str, list[tuple[int, str, dict[str, Any]]]] = {}
+        self.leases = FakeLeases(self)
         self.uid = "cluster-1"
         self.version = 100
         #: versions below are compacted away
@@ -80,6 +83,7 @@ class FakeApiServer:
         add(base + "/apis/{group}/{version}", self._discovery)
         add(base + "/api/v1/{plural}", self._things)
         add(base + "/apis/{group}/{version}/{plural}", self._things)
+        self.leases.add_routes(app, base)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._host, self._port, ssl_context=self._tls)
@@ -164,7 +168,7 @@ class FakeApiServer:
 
     # --- requests ----------------------------------------------------------------------------------------------------
 
-    async def _before(self, request: web.Request) -> web.StreamResponse | None:
+    async def before(self, request: web.Request) -> web.StreamResponse | None:
         self.requests.append((request.path, dict(request.query)))
         for fault in list(self.faults):
             answer = await fault(request)
@@ -175,10 +179,10 @@ class FakeApiServer:
         return None
 
     async def _namespace(self, request: web.Request) -> web.StreamResponse:
-        return await self._before(request) or web.json_response({"metadata": {"uid": self.uid}})
+        return await self.before(request) or web.json_response({"metadata": {"uid": self.uid}})
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
-        refused = await self._before(request)
+        refused = await self.before(request)
         if refused is not None:
             return refused
         if request.query.get("watch"):
@@ -187,7 +191,7 @@ class FakeApiServer:
         return await self._list(request, self.objects)
 
     async def _discovery(self, request: web.Request) -> web.StreamResponse:
-        refused = await self._before(request)
+        refused = await self.before(request)
         version = "/".join(v for v in (request.match_info.get("group"), request.match_info.get("version", "v1")) if v)
         resources = [
             {"name": plural, "singularName": kind.lower(), "namespaced": True, "kind": kind, "verbs": ["list", "watch"]}
@@ -204,11 +208,11 @@ class FakeApiServer:
             {"name": api.partition("/")[0], "preferredVersion": {"groupVersion": api, "version": api.partition("/")[2]}}
             for api in dict.fromkeys(api for api, _, _ in KINDS.values() if "/" in api)
         ]
-        return await self._before(request) or web.json_response({"kind": "APIGroupList", "groups": groups})
+        return await self.before(request) or web.json_response({"kind": "APIGroupList", "groups": groups})
 
     async def _things(self, request: web.Request) -> web.StreamResponse:
         plural = request.match_info["plural"]
-        refused = await self._before(request)
+        refused = await self.before(request)
         if refused is not None:
             return refused
         if plural not in KINDS:

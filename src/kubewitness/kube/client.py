@@ -67,6 +67,17 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class _Write:
+    """What a request does: its method, and the object that it sends."""
+
+    method: str
+    body: bytes | None
+
+
+_READ = _Write("GET", None)
+
+
+@dataclass(frozen=True, slots=True)
 class Network:
     """How connections are made. Times are seconds; `source_address` is one of this machine's, "" is any."""
 
@@ -104,6 +115,18 @@ class KubeClient:
     async def get(self, path: str, params: Mapping[str, str] | None = None, *, asked: str = "") -> bytes:
         """The body of a successful GET. Raises KubeFailure (and its kinds) or Expired."""
         async with self._request(path, params or {}, asked or f"get {path}", _ANSWER_TIMEOUT) as response:
+            return await response.read()
+
+    async def create(self, path: str, body: bytes, *, asked: str = "") -> bytes:
+        """POSTs a JSON object to its collection; the object as it is then. Conflict when there is one already."""
+        write = _Write("POST", body)
+        async with self._request(path, {}, asked or f"create {path}", _ANSWER_TIMEOUT, write) as response:
+            return await response.read()
+
+    async def replace(self, path: str, body: bytes, *, asked: str = "") -> bytes:
+        """PUTs a JSON object; the object as it is then. Conflict when its resourceVersion is not the newest."""
+        write = _Write("PUT", body)
+        async with self._request(path, {}, asked or f"update {path}", _ANSWER_TIMEOUT, write) as response:
             return await response.read()
 
     async def list_pages(self, path: str, *, limit: int = 500, asked: str = "") -> AsyncIterator[Page]:
@@ -164,7 +187,7 @@ class KubeClient:
 
     @contextlib.asynccontextmanager
     async def _request(
-        self, path: str, params: Mapping[str, str], asked: str, total: float | None
+        self, path: str, params: Mapping[str, str], asked: str, total: float | None, write: _Write = _READ
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """A successful answer, its body still to be read. A 401 renews the credentials once and tries again."""
         import aiohttp
@@ -172,9 +195,9 @@ class KubeClient:
         try:
             target = await self.access.target()
             try:
-                response = await self._send(target, path, params, asked, total)
+                response = await self._send(target, path, params, asked, total, write)
             except Unauthorized:
-                response = await self._send(await self.access.target(renew=True), path, params, asked, total)
+                response = await self._send(await self.access.target(renew=True), path, params, asked, total, write)
             async with response:
                 yield response
         except (aiohttp.ClientError, TimeoutError, OSError) as e:
@@ -193,7 +216,7 @@ class KubeClient:
         return aiohttp.ClientSession(connector=connector, trust_env=net.environment, read_bufsize=_READ_BUFFER)
 
     async def _send(
-        self, target: Target, path: str, params: Mapping[str, str], asked: str, total: float | None
+        self, target: Target, path: str, params: Mapping[str, str], asked: str, total: float | None, write: _Write
     ) -> aiohttp.ClientResponse:
         import aiohttp
 
@@ -201,11 +224,15 @@ class KubeClient:
         if session is None:
             session = self._session = self._new_session()
         headers = {"User-Agent": self._user_agent, "Accept": "application/json", **target.headers}
+        if write.body is not None:
+            headers["Content-Type"] = "application/json"
         # asyncio.timeout, not wait_for: in Python 3.11 that one may swallow a cancellation
         async with asyncio.timeout(_ANSWER_TIMEOUT):
-            response = await session.get(
+            response = await session.request(
+                write.method,
                 target.server + path,
                 params=params,
+                data=write.body,
                 headers=headers,
                 ssl=target.tls if target.tls is not None else True,
                 server_hostname=target.server_name,
@@ -213,7 +240,7 @@ class KubeClient:
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(total=total, sock_connect=self._network.connect_timeout),
             )
-        if response.status == 200:
+        if response.status in (200, 201):
             return response
         async with response:
             async with asyncio.timeout(_ANSWER_TIMEOUT):

@@ -30,6 +30,10 @@ class Unsupported(KubeFailure):
     """404, 405, 501: this server, or a proxy before it, does not do such requests (now)."""
 
 
+class Conflict(KubeFailure):
+    """409: somebody else has written it since we read it (or made it before us). Read it again."""
+
+
 class Expired(KubewitnessError):
     """410: the resourceVersion or continue token is too old (or from another cluster). List again."""
 
@@ -72,6 +76,8 @@ def failure_of(code: int, status: Status, asked: str, retry_after: str | None = 
         return Unauthorized(f"{asked}: the API server does not accept our credentials (401)", after)
     if code == 403:
         return Forbidden(asked, message or "no reason given", after)
+    if code == 409:
+        return Conflict(text, after)
     if code in (404, 405, 501):
         return Unsupported(text, after)
     return KubeFailure(text, after)
