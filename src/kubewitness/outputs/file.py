@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -12,15 +13,18 @@ from pathlib import Path
 from kubewitness.config.keys import boolean, check_keys, choice
 from kubewitness.contracts import Delivery
 from kubewitness.errors import Retry, UsageError
-from kubewitness.outputs.lines import json_lines
+from kubewitness.outputs.lines import json_lines, tagged_lines
 
 #: A last line without its newline is looked at for being cut off, up to this many bytes.
 _TAIL = 16 * 1024 * 1024
+#: what stands before the JSON in a line with a tag, or the beginning of it
+_TAGGED = re.compile(rb"[^\s{]+(?:: (?=\[)|:?\Z)")
 
 
 class FileOutput:
     """Keys as in Fluent Bit: `path` (directory, the current one by default), `file` (name; the record's tag by
-    default), `format` (only `plain`: JSON lines; it must be said, because Fluent Bit's default is another), `mkdir`.
+    default), `format` (`plain`: JSON lines, the records' own bytes; none: Fluent Bit's default, lines of
+    `TAG: [SECONDS.NANOSECONDS, {...}]`), `mkdir`.
 
     Delivered at least once: what was written but not acknowledged when the process died is written again. A line that
     was cut off by that is removed when the file is opened next. When the disk is full, what was written of a delivery
@@ -30,9 +34,7 @@ class FileOutput:
     def __init__(self, keys: Mapping[str, str], name: str = "file") -> None:
         what = f"output {name}"
         check_keys(keys, ("path", "file", "format", "mkdir"), what)
-        if "format" not in keys:
-            raise UsageError(f"{what}: only `format: plain` (JSON lines) is supported so far; say so")
-        choice(keys, "format", ("plain",), "plain", what)
+        self._lines = json_lines if choice(keys, "format", ("plain", ""), "", what) else tagged_lines
         self.name = name
         self._directory = Path(keys.get("path") or ".")
         self._file = keys.get("file", "")
@@ -64,7 +66,7 @@ class FileOutput:
     def _by_file(self, deliveries: Sequence[Delivery]) -> Iterator[tuple[str, list[bytes]]]:
         """(file name, its lines), neighbours of one file together."""
         for name, group in groupby(deliveries, lambda d: self._file or d.chunk.tag.replace("/", "_")):
-            yield name, [json_lines(d.chunk) for d in group]
+            yield name, [self._lines(d.chunk) for d in group]
 
     def _descriptor(self, path: Path) -> int:
         """The open file, opened again when somebody moved it away (rotation)."""
@@ -102,14 +104,15 @@ def _append(fd: int, parts: Sequence[bytes]) -> None:
 
 
 def _mend_tail(fd: int) -> None:
-    """Ends a last line without newline: cut when it is the beginning of a JSON object, else given its newline."""
+    """Ends a last line without newline: cut when it is the beginning of one of ours, else given its newline."""
     size = os.fstat(fd).st_size
     if size == 0 or os.pread(fd, 1, size - 1) == b"\n":
         return
     start = max(0, size - _TAIL)
     tail = os.pread(fd, size - start, start)
     line = tail[tail.rfind(b"\n") + 1 :]
-    if line.startswith(b"{") and not _is_json(line):
+    tagged = _TAGGED.match(line)
+    if (line.startswith(b"{") or tagged) and not _is_json(line[tagged.end() :] if tagged else line):
         os.ftruncate(fd, size - len(line))
     else:
         os.write(fd, b"\n")

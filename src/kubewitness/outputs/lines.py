@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import msgspec
 
+from kubewitness.formats.record_times import times_us
+from kubewitness.outputs.dates import Dates, seconds_and_nanoseconds
 from kubewitness.record import Chunk, Note
 
 #: Tables whose records are JSON as they are.
@@ -15,30 +17,42 @@ _encode = msgspec.json.Encoder().encode
 _NO_NOTE = Note()
 
 
-def json_lines(chunk: Chunk) -> bytes:
-    """The chunk as JSON lines, one per record, each with its newline.
+def json_lines(chunk: Chunk, dates: Dates | None = None) -> bytes:
+    """The chunk as JSON lines, one per record, each with its newline; with `dates`, each with its time.
 
     A pretty-printed record is put on one line (a newline in JSON is only ever white space). What is not JSON goes
     into an object: a log line as {"log": ...}, a reject as {"reject": {"file", "offset", "reason"}, "raw": ...}.
     """
+    if dates is not None:
+        return b"".join(dates.put(line, us) + b"\n" for line, us in zip(_objects(chunk), times_us(chunk), strict=True))
+    if chunk.table in _JSON_TABLES and (chunk.lines or chunk.data.count(b"\n") == len(chunk)):
+        return chunk.data
+    return b"".join(line + b"\n" for line in _objects(chunk))
+
+
+def tagged_lines(chunk: Chunk) -> bytes:
+    """`TAG: [SECONDS.NANOSECONDS, {...}]`, one line per record."""
+    head = chunk.tag.encode() + b": ["
+    return b"".join(
+        head + seconds_and_nanoseconds(us) + b", " + line + b"]\n"
+        for line, us in zip(_objects(chunk), times_us(chunk), strict=True)
+    )
+
+
+def _objects(chunk: Chunk) -> Iterator[bytes]:
+    """One JSON object per record, each on one line."""
     if chunk.table in _JSON_TABLES:
-        if chunk.lines or chunk.data.count(b"\n") == len(chunk):
-            return chunk.data
-        return b"".join(_one_line(r) for r in chunk.records())
+        return (r.replace(b"\r\n", b" ").replace(b"\n", b" ") for r in chunk.records())
     if chunk.table == "rejects":
-        return b"".join(_rejects(chunk))
-    return b"".join(_encode({"log": _text(r)}) + b"\n" for r in chunk.records())
-
-
-def _one_line(record: bytes) -> bytes:
-    return record.replace(b"\r\n", b" ").replace(b"\n", b" ") + b"\n"
+        return _rejects(chunk)
+    return (_encode({"log": _text(r)}) for r in chunk.records())
 
 
 def _rejects(chunk: Chunk) -> Iterator[bytes]:
     for i, record in enumerate(chunk.records()):
         note = chunk.notes.get(i, _NO_NOTE)
         why = {"file": note.file, "offset": note.offset, "reason": note.reason}
-        yield _encode({"reject": why, "raw": _text(record)}) + b"\n"
+        yield _encode({"reject": why, "raw": _text(record)})
 
 
 def _text(raw: bytes) -> str:

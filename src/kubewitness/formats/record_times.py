@@ -1,0 +1,67 @@
+"""The pipeline's time of a record: what outputs that show one (`json_date_key`) show.
+
+The store's `ts` is another matter: it is always the best time that the record has (docs/formats.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kubewitness.errors import Malformed
+from kubewitness.formats import admission, audit, envelopes, events, logs, objects
+from kubewitness.record import Chunk
+
+_SECOND = 1_000_000
+
+
+def times_us(chunk: Chunk) -> Iterator[int]:
+    """Microseconds UTC of each record, in order; its arrival for one that has no time, or cannot be read."""
+    of = _TIMES.get(chunk.table, _arrival)
+    for raw in chunk.records():
+        try:
+            yield of(chunk, raw) or chunk.received_us
+        except Malformed:
+            yield chunk.received_us
+
+
+def event_us(raw: bytes) -> int:
+    """Of a Kubernetes Event, as Fluent Bit picks it: lastTimestamp, firstTimestamp, creationTimestamp, whole seconds.
+
+    Its choice is wrong for what the newer Events API writes, whose first two are empty: a series that goes on would
+    keep its time of creation for ever. So where eventTime or series.lastObservedTime lies in another second, and
+    later or with only a creationTimestamp against it, that is taken, to the microsecond. 0 when there is no time.
+    """
+    event = events.decode(raw)
+    picked = (event.last_us or event.first_us or event.created_us) // _SECOND
+    finer = max(event.series_us, event.event_us)
+    only_created = not event.last_us and not event.first_us
+    if finer and (finer // _SECOND > picked or (only_created and finer // _SECOND != picked)):
+        return finer
+    return picked * _SECOND
+
+
+def _event(chunk: Chunk, raw: bytes) -> int:
+    return event_us(raw)
+
+
+def _audit(chunk: Chunk, raw: bytes) -> int:
+    return audit.times(envelopes.decode_audit(chunk.form, raw), chunk.received_us)[0]
+
+
+def _object(chunk: Chunk, raw: bytes) -> int:
+    return objects.best_time(objects.decode(raw))[0]
+
+
+def _admission(chunk: Chunk, raw: bytes) -> int:
+    return admission.best_time(admission.decode(raw))[0]
+
+
+def _log(chunk: Chunk, raw: bytes) -> int:
+    return logs.decode(chunk.form, raw, chunk.received_us).us
+
+
+def _arrival(chunk: Chunk, raw: bytes) -> int:
+    return chunk.received_us
+
+
+_TIMES = {"audit": _audit, "events": _event, "objects": _object, "admission": _admission, "logs": _log}

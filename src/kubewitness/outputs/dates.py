@@ -1,0 +1,60 @@
+"""The time beside a record, in the forms of Fluent Bit's `json_date_key` and `json_date_format`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+
+import msgspec
+
+from kubewitness.config.keys import choice
+
+#: the keys that an output takes which shows times
+DATE_KEYS = ("json_date_key", "json_date_format")
+_OFF = ("false", "off", "no", "none", "")
+
+
+def _double(us: int) -> bytes:
+    seconds = us / 1e6
+    return (f"{seconds:.1f}" if us % 1_000_000 == 0 else f"{seconds:.16g}").encode()
+
+
+def _text(us: int, form: str, digits: str) -> bytes:
+    moment = datetime.fromtimestamp(us // 1_000_000, UTC)
+    return f'"{moment.strftime(form)}.{us % 1_000_000:06d}{digits}"'.encode()
+
+
+_FORMS: dict[str, Callable[[int], bytes]] = {
+    "double": _double,
+    "epoch": lambda us: b"%d" % (us // 1_000_000),
+    "epoch_ms": lambda us: b"%d" % (us // 1000),
+    "iso8601": lambda us: _text(us, "%Y-%m-%dT%H:%M:%S", "Z"),
+    # records have microseconds here, so the last three digits are always 0
+    "iso8601_ns": lambda us: _text(us, "%Y-%m-%dT%H:%M:%S", "000Z"),
+    "java_sql_timestamp": lambda us: _text(us, "%Y-%m-%d %H:%M:%S", ""),
+}
+
+
+class Dates:
+    """Puts the time before a JSON object's other keys."""
+
+    def __init__(self, key: str, form: str = "double") -> None:
+        self._head = b"{" + msgspec.json.encode(key) + b":"
+        self._form = _FORMS[form]
+
+    def put(self, line: bytes, us: int) -> bytes:
+        """`line`: a JSON object."""
+        rest = line.lstrip()[1:]
+        return self._head + self._form(us) + (b"" if rest.lstrip().startswith(b"}") else b",") + rest
+
+
+def dates_of(keys: Mapping[str, str], what: str, default: str = "") -> Dates | None:
+    """As the keys of an output say; None when no time is to be shown. `default`: the key's name when none is given."""
+    form = choice(keys, "json_date_format", tuple(_FORMS), "double", what)
+    key = keys.get("json_date_key", default)
+    return None if key.strip().lower() in _OFF else Dates(key.strip(), form)
+
+
+def seconds_and_nanoseconds(us: int) -> bytes:
+    """The time as output `file` writes it: 1703425036.335172000."""
+    return b"%d.%09d" % (us // 1_000_000, us % 1_000_000 * 1000)
