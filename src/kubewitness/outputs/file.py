@@ -34,7 +34,8 @@ class FileOutput:
     def __init__(self, keys: Mapping[str, str], name: str = "file") -> None:
         what = f"output {name}"
         check_keys(keys, ("path", "file", "format", "mkdir"), what)
-        self._lines = json_lines if choice(keys, "format", ("plain", ""), "", what) else tagged_lines
+        plain = bool(keys.get("format")) and choice(keys, "format", ("plain",), "plain", what)
+        self._lines = json_lines if plain else tagged_lines
         self.name = name
         self._directory = Path(keys.get("path") or ".")
         self._file = keys.get("file", "")
