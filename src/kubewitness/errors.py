@@ -29,6 +29,13 @@ class Malformed(KubewitnessError):
     """One record cannot be understood. The caller keeps it in `rejects` and goes on with the next."""
 
 
+class Fenced(KubewitnessError):
+    """A later leader writes the store. The caller stops writing and becomes a standby; nothing of its is lost that
+    its inputs cannot read again from the shared position."""
+
+    exit_code = 3
+
+
 class Full(KubewitnessError):
     """The journal has reached its size limit. The caller waits (files, watches) or refuses (webhook: 503)."""
 

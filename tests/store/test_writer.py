@@ -179,6 +179,10 @@ def test_a_commit_cut_by_a_power_failure_is_taken_back(tmp_path: Path) -> None:
 def test_a_table_of_an_older_schema_gets_the_new_columns_and_its_rows_show_null(tmp_path: Path) -> None:
     paths = paths_in(tmp_path)
     with StoreWriter.acquire(paths) as w:
+        batch = w._batch("audit")
+        batch.add(audit_run(0, 5))
+        batch.finish_slice()
+        w.segments.sync()
         old = DeltaStoreTable("audit", w.directory / "audit")
         old.directory.mkdir(parents=True)
         schema = arrow_schema("audit")
@@ -191,11 +195,6 @@ def test_a_table_of_an_older_schema_gets_the_new_columns_and_its_rows_show_null(
             raise_if_key_not_exists=False,
         )
         full = w.tables["audit"]
-        chunk = audit_run(0, 5)
-        batch = w._batch("audit")
-        batch.add(chunk)
-        batch.finish_slice()
-        w.segments.sync()
         full.refresh()
         rows = batch.arrow[0].select([f.name for f in fields])
         full.append(rows, {})

@@ -13,8 +13,9 @@ from arro3.core import Array, DataType
 from arro3.core import Table as ArrowTable
 
 from kubewitness.store.columns import ARRIVAL, Row, place
+from kubewitness.store.livefiles import LiveFile
 from kubewitness.store.reuse import FLAG, SeenIds
-from kubewitness.store.tables import DeltaStoreTable, LiveFile
+from kubewitness.store.tables import DeltaStoreTable
 
 _A_ID, _A_RECEIVED = place("audit", "audit_id"), place("audit", "received_ts")
 _A_FLAGS = place("audit", "flags")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from kubewitness.config.state import StatePaths
-from kubewitness.errors import KubewitnessError, StateError
+from kubewitness.errors import Fenced, KubewitnessError, StateError
 from kubewitness.journal import Journal
 from kubewitness.record import TABLES
 from kubewitness.store.lock import lock_holder
@@ -21,7 +21,8 @@ log = logging.getLogger("kubewitness.store")
 @dataclass(frozen=True)
 class KeeperOptions:
     """When to commit (seconds since the last commit, or bytes waiting in the journal, as records), how long to keep
-    (seconds, bytes; None: for ever), how often to compact, to prune, and to try for a lock that another has."""
+    (seconds, bytes; None: for ever), how often to compact, to prune, and to try for a lock that another has.
+    `term`: number of the leader that this process is (None: no election)."""
 
     flush_seconds: float = 30.0
     flush_bytes: int = 64 * 1024**2
@@ -31,13 +32,22 @@ class KeeperOptions:
     prune_seconds: float = 3600.0
     retry_seconds: float = 3.0
     look_seconds: float = 1.0
+    term: int | None = None
 
 
 class StoreKeeper:
     """Runs until stopped. Where another process has the lock, that one drains the journal, and this only waits for
-    its turn: whoever appends to the journal is a producer like any other."""
+    its turn: whoever appends to the journal is a producer like any other. When a later leader has written it ends, in
+    state "fenced", after it has called `on_fenced` (on its own thread)."""
 
-    def __init__(self, paths: StatePaths, journal: Journal, options: KeeperOptions | None = None) -> None:
+    def __init__(
+        self,
+        paths: StatePaths,
+        journal: Journal,
+        options: KeeperOptions | None = None,
+        on_fenced: Callable[[Fenced], None] = lambda e: None,
+    ) -> None:
+        self._on_fenced = on_fenced
         self._paths = paths
         self._journal = journal
         self._options = options or KeeperOptions()
@@ -79,12 +89,18 @@ class StoreKeeper:
         told = False
         while True:
             try:
-                with StoreWriter.acquire(self._paths, retention=_days(self._options.max_age)) as writer:
+                o = self._options
+                with StoreWriter.acquire(self._paths, retention=_days(o.max_age), term=o.term) as writer:
                     for line in writer.repairs:
                         log.warning("%s", line)
                     if told:
                         log.info("this process keeps the store of %s now", self._paths.root)
                     self._keep(writer)
+                return
+            except Fenced as e:
+                log.warning("store: %s; this one writes no more", e)
+                self._state, self._last_error = "fenced", str(e)
+                self._on_fenced(e)
                 return
             except Exception as e:
                 if isinstance(e, StateError) and self._state != "keeping" and lock_holder(self._paths.store_lock):

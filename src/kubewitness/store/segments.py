@@ -41,9 +41,10 @@ def segments(directory: Path) -> list[tuple[int, Path]]:
 
 class SegmentWriter:
     """Appends frames. One at a time for a store (the store's lock). Numbers begin at 1 and are never used again
-    while a row may point at them: the next is one after the highest that exists, or after `floor`."""
+    while a row may point at them: the next is one after the highest that exists, or after `floor`. `shared`: another
+    leader may still be writing; so no segment is gone on with that this writer did not make."""
 
-    def __init__(self, directory: Path, *, limit: int = SEGMENT_BYTES, floor: int = 0) -> None:
+    def __init__(self, directory: Path, *, limit: int = SEGMENT_BYTES, floor: int = 0, shared: bool = False) -> None:
         self.directory = directory
         self._limit = limit
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -53,7 +54,8 @@ class SegmentWriter:
         self._offset = 0
         self._day = 0
         self._dirty = False
-        if found and found[-1][0] == self._number:
+        self._exclusive = os.O_EXCL if shared else 0
+        if found and found[-1][0] == self._number and not shared:
             self._open(self._number)
 
     @property
@@ -64,7 +66,11 @@ class SegmentWriter:
     def _open(self, number: int) -> None:
         path = segment_path(self.directory, number)
         try:
-            self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | self._exclusive
+            self._fd = os.open(path, flags, 0o600)
+        except FileExistsError:
+            self._open(number + 1)
+            return
         except OSError as e:
             raise StateError(f"raw segment {path}: {e.strerror}; check the permissions of the store") from e
         self._number = number

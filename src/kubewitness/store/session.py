@@ -18,10 +18,12 @@ from kubewitness.journal import Journal
 from kubewitness.record import TABLES
 from kubewitness.store import sqlbase, views
 from kubewitness.store.enrich import Enricher
+from kubewitness.store.livefiles import LiveFile
 from kubewitness.store.overlay import Overlay, Relation
+from kubewitness.store.positions import HOME, PositionFiles, read_positions
 from kubewitness.store.reuse import SeenIds
 from kubewitness.store.segments import SegmentReader
-from kubewitness.store.tables import DeltaStoreTable, LiveFile
+from kubewitness.store.tables import DeltaStoreTable
 from kubewitness.store.writer import cursor_id, store_directory
 
 Params = Sequence[Any] | Mapping[str, Any]
@@ -79,6 +81,11 @@ class Store:
             yield session
         finally:
             session.close()
+
+    def shared_positions(self) -> dict[str, bytes]:
+        """As `StoreWriter.shared_positions`, without being its writer."""
+        table = DeltaStoreTable(HOME, self.directory / HOME)
+        return read_positions(table, PositionFiles(self.directory / "positions"))
 
     def close(self) -> None:
         with self._lock:

@@ -7,13 +7,11 @@ Properties of a table: `kubewitness.schema` (version of `store.schema` it was la
 from __future__ import annotations
 
 import contextlib
-import datetime
 import json
 import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 from urllib.parse import unquote
 
 import duckdb
@@ -24,15 +22,16 @@ from deltalake import (
     DeltaTable,
     PostCommitHookProperties,
     Schema,
-    Transaction,
     WriterProperties,
     write_deltalake,
 )
-from deltalake.exceptions import DeltaError, TableNotFoundError
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
 
 from kubewitness.errors import StateError
 from kubewitness.store.columns import arrow_schema
+from kubewitness.store.fence import check_term, commit_properties, term_of
+from kubewitness.store.livefiles import LiveFile, date_text, live_files
 from kubewitness.store.merging import STATS_COLUMNS, NewFile
 from kubewitness.store.schema import PARTITIONS, SCHEMA_VERSION, TABLE_COLUMNS
 from kubewitness.store.segments import fsync_directory
@@ -55,32 +54,21 @@ _CONFIGURATION = {
 _RANDOM = ("record_key",)
 
 
-class LiveFile(NamedTuple):
-    """A Parquet file of a table's current version. Times are microseconds UTC; None where it has no statistics."""
-
-    path: str
-    size: int
-    rows: int
-    modified_ms: int
-    day: int
-    cluster: str
-    min_ts: int | None
-    max_ts: int | None
-    min_seg: int | None
-    max_seg: int | None
-
-
 #: Commits through one handle. The library's handle keeps every log entry since it was opened: 500 small commits cost
 #: 27 CPU seconds and 80 MB more through one handle, 12 seconds and 40 MB through one that is opened anew at times.
 REOPEN_COMMITS = 16
 
 
 class DeltaStoreTable:
-    """The table in `directory`; nothing is opened before it is needed. Not for two threads at once."""
+    """The table in `directory`; nothing is opened before it is needed. Not for two threads at once.
 
-    def __init__(self, name: str, directory: Path) -> None:
+    `term` of the leader that writes; None: there is no election. Everything that commits may raise Fenced.
+    """
+
+    def __init__(self, name: str, directory: Path, term: int | None = None) -> None:
         self.name = name
         self.directory = directory
+        self.term = term
         self._dt: DeltaTable | None = None
         self._files: tuple[int, list[LiveFile]] | None = None
         self._columns_of: dict[str, frozenset[str]] = {}
@@ -124,6 +112,33 @@ class DeltaStoreTable:
             raise
         except (DeltaError, OSError) as e:
             raise StateError(f"cannot {what} table {self.name} in {self.directory}: {_line(e)}") from e
+
+    @contextlib.contextmanager
+    def committing(self, what: str):  # type: ignore[no-untyped-def]
+        """Around one commit through the handle as it stands. Fenced, or StateError when somebody was faster: then
+        what was to be committed was made from what is no longer the newest version, and must be made again."""
+        if self._dt is not None:
+            check_term(self.name, self._dt, self.term)
+        with self._guarded(what):
+            try:
+                yield
+            except CommitFailedError as e:
+                if self.reopen():
+                    check_term(self.name, self.dt, self.term)
+                raise StateError(
+                    f"table {self.name} in {self.directory}: another process has written to it at the same time"
+                ) from e
+
+    def properties(self, transactions: Mapping[str, int] | None = None) -> CommitProperties:
+        """What each commit carries."""
+        return commit_properties(self.term, transactions or {})
+
+    def claim(self) -> None:
+        """Commits our term, so that whoever has an older one is refused. Fenced when the table has a later one."""
+        self.ensure()
+        check_term(self.name, self.dt, self.term)
+        if self.term is not None and term_of(self.dt) < self.term:
+            self.touch({})
 
     def _check_version(self) -> None:
         found = self.schema_version
@@ -181,31 +196,48 @@ class DeltaStoreTable:
 
     def ensure(self) -> None:
         """Makes the table if there is none, and adds the columns that an older version did not have."""
+        if not self.begin():
+            self.create()
+
+    def begin(self) -> bool:
+        """Brings the handle to the newest version, with all columns; False when there is no table yet.
+
+        From then on it stays there until its next commit, so that what is compared with the table's rows in between
+        is committed only if the table is still the same.
+        """
         if not self.refresh():
-            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with self._guarded("create"):
-                self._dt = DeltaTable.create(
-                    self.directory,
-                    schema=arrow_schema(self.name),
-                    partition_by=list(PARTITIONS),
-                    configuration={**_CONFIGURATION, _VERSION: str(SCHEMA_VERSION), _FULL_SINCE: "0"},
-                    raise_if_key_not_exists=False,
-                )
-            self._sync()
-        elif self.schema_version < SCHEMA_VERSION or {n for n, _ in TABLE_COLUMNS[self.name]} - self.columns():
+            return False
+        if self.schema_version < SCHEMA_VERSION or {n for n, _ in TABLE_COLUMNS[self.name]} - self.columns():
             self._evolve()
+        return True
+
+    def create(self) -> None:
+        """Makes the table. StateError when there is one by now."""
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with self.committing("create"):
+            self._dt = DeltaTable.create(
+                self.directory,
+                schema=arrow_schema(self.name),
+                partition_by=list(PARTITIONS),
+                configuration={**_CONFIGURATION, _VERSION: str(SCHEMA_VERSION), _FULL_SINCE: "0"},
+                raise_if_key_not_exists=False,
+                commit_properties=self.properties(),
+            )
+        self._sync()
 
     def _evolve(self) -> None:
         have = self.columns()
         wanted = Schema.from_arrow(arrow_schema(self.name)).fields
         missing = [f for f in wanted if f.name not in have]
-        with self._guarded("add columns to"):
+        with self.committing("add columns to"):
             if missing:
-                self.dt.alter.add_columns(missing)
+                self.dt.alter.add_columns(missing, commit_properties=self.properties())
             properties = {_VERSION: str(SCHEMA_VERSION)}
             if missing:
                 properties[_FULL_SINCE] = str(time.time_ns() // 1_000_000 + 1)
-            self.dt.alter.set_table_properties(properties, raise_if_not_exists=False)
+            self.dt.alter.set_table_properties(
+                properties, raise_if_not_exists=False, commit_properties=self.properties()
+            )
         self._sync()
 
     def append(self, rows: ArrowTable, transactions: Mapping[str, int]) -> int:
@@ -214,19 +246,20 @@ class DeltaStoreTable:
         The commit goes through the handle that the caller has checked the cursors with: the library refuses a
         stale one, so two writers can never both move a cursor.
         """
-        with self._guarded("write to"):
+        with self.committing("write to"):
             write_deltalake(
                 self.dt,
                 rows,
                 mode="append",
                 writer_properties=_append_properties(self.name),
-                commit_properties=CommitProperties(
-                    app_transactions=[Transaction(app, version) for app, version in transactions.items()],
-                    max_commit_retries=0,
-                ),
+                commit_properties=self.properties(transactions),
                 post_commithook_properties=PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False),
             )
         return self._sync()
+
+    def touch(self, transactions: Mapping[str, int]) -> None:
+        """Commits cursors, and the term, without rows."""
+        self.append(ArrowTable.from_batches([], schema=arrow_schema(self.name)), transactions)
 
     def replace(self, old: Sequence[LiveFile], new: Sequence[NewFile]) -> None:
         """Commits files in the place of others of the same partition, which hold the same rows."""
@@ -238,13 +271,13 @@ class DeltaStoreTable:
             stats = {"numRecords": file.rows, "minValues": file.low, "maxValues": file.high, "nullCount": file.nulls}
             adds.append(AddAction(self._relative(file.path), file.size, values, now, False, json.dumps(stats)))
         removes = [RemoveAction(self._relative(f.path), False, now, f.size, values) for f in old]
-        with self._guarded("compact"):
+        with self.committing("compact"):
             self.dt.create_write_transaction(
                 [*adds, *removes],
                 mode="append",
                 schema=self.dt.schema(),
                 partition_by=list(PARTITIONS),
-                commit_properties=CommitProperties(max_commit_retries=0),
+                commit_properties=self.properties(),
                 post_commithook_properties=PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False),
             )
             self.dt.update_incremental()
@@ -328,46 +361,8 @@ class DeltaStoreTable:
             return []
         if self._files is None or self._files[0] != self.version:
             with self._guarded("read"):
-                self._files = (self.version, _live_files(self._dt, self.directory))
+                self._files = (self.version, live_files(self._dt, self.directory))
         return self._files[1]
-
-
-def _live_files(dt: DeltaTable, directory: Path) -> list[LiveFile]:
-    actions = dt.get_add_actions(flatten=True)
-    columns = {name: actions.column(name).to_pylist() for name in actions.column_names}
-    none = [None] * actions.num_rows
-    epoch = datetime.date(1970, 1, 1)
-
-    def micros(name: str) -> list[int | None]:
-        return [None if v is None else _us(v) for v in columns.get(name, none)]
-
-    return [
-        LiveFile(str(directory / unquote(path)), *rest)
-        for path, *rest in zip(
-            columns["path"],
-            columns["size_bytes"],
-            columns["num_records"],
-            columns["modification_time"],
-            [(d - epoch).days for d in columns["partition.day"]],
-            [c or "" for c in columns["partition.cluster"]],
-            micros("min.ts"),
-            micros("max.ts"),
-            columns.get("min.raw_seg", none),
-            columns.get("max.raw_seg", none),
-            strict=True,
-        )
-    ]
-
-
-def date_text(day: int) -> str:
-    """The date of days since 1970."""
-    return (datetime.date(1970, 1, 1) + datetime.timedelta(days=day)).isoformat()
-
-
-def _us(value: object) -> int:
-    assert isinstance(value, datetime.datetime)
-    delta = value - datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
-    return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
 
 
 def _plain_columns(table: str) -> dict[str, ColumnProperties]:

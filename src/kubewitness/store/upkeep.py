@@ -20,12 +20,12 @@ from typing import Any
 
 import duckdb
 from deltalake import PostCommitHookProperties
-from deltalake.exceptions import DeltaError
 
 from kubewitness.errors import StateError
+from kubewitness.store.livefiles import LiveFile, date_text
 from kubewitness.store.merging import NewFile, merge
 from kubewitness.store.segments import segment_path, segments, total_bytes
-from kubewitness.store.tables import DeltaStoreTable, LiveFile, date_text
+from kubewitness.store.tables import DeltaStoreTable
 
 #: Files smaller than a tier (bytes) are merged, into one of about the next tier at most, once there are so many.
 TIERS = (2 * 1024**2, 16 * 1024**2, 128 * 1024**2)
@@ -195,15 +195,14 @@ class Upkeep:
         for table in self._tables.values():
             for day in sorted({f.day for f in table.files()} & days):
                 gone = [f for f in table.files() if f.day == day]
-                try:
+                with table.committing(f"drop {date_text(day)} of"):
                     table.dt.delete(
                         f"day = DATE '{date_text(day)}'",
+                        commit_properties=table.properties(),
                         post_commithook_properties=PostCommitHookProperties(
                             create_checkpoint=True, cleanup_expired_logs=False
                         ),
                     )
-                except DeltaError as e:
-                    raise StateError(f"cannot drop {date_text(day)} of table {table.name}: {e}") from e
                 table.sync_last_commit()
                 result.days += 1
                 result.records += sum(f.rows for f in gone)

@@ -20,6 +20,7 @@ from kubewitness.store.batch import TableBatch, joined
 from kubewitness.store.enrich import Enricher
 from kubewitness.store.lock import StoreLock
 from kubewitness.store.memory import give_back_memory
+from kubewitness.store.positions import HOME, POSITIONS, PositionFiles, read_positions, shared_of
 from kubewitness.store.reuse import SeenIds
 from kubewitness.store.segments import SegmentWriter
 from kubewitness.store.tables import DeltaStoreTable
@@ -71,21 +72,31 @@ def store_directory(paths: StatePaths) -> Path:
 class StoreWriter:
     """The tables of one state, open for writing. Not for two threads at once; use it as a context manager.
 
-    `retention`: days after which records go to the day of their arrival (None: never).
+    `retention`: days after which records go to the day of their arrival (None: never). `term`: the number of the
+    leader that writes, greater than that of every leader before (None: no election). With a term, everything that
+    commits may raise Fenced, and the positions of watches travel with the commits (`shared_positions`).
     """
 
-    def __init__(self, paths: StatePaths, lock: StoreLock, *, retention: float | None = None) -> None:
+    def __init__(
+        self, paths: StatePaths, lock: StoreLock, *, retention: float | None = None, term: int | None = None
+    ) -> None:
         self.paths = paths
         self.directory = store_directory(paths)
         self._lock = lock
         self._retention_us = None if retention is None else int(retention * _DAY_US)
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.tables = {name: DeltaStoreTable(name, self.directory / name) for name in TABLES}
+        self.tables = {name: DeltaStoreTable(name, self.directory / name, term) for name in TABLES}
         #: what had to be mended when the store was opened
         self.repairs = [line for t in self.tables.values() for line in t.repair()]
         for table in self.tables.values():
-            table.refresh()
-        self.segments = SegmentWriter(self.directory / "raw", floor=self._highest_segment())
+            if term is not None:
+                table.claim()
+            else:
+                table.refresh()
+        self._shares = term is not None
+        self._positions = PositionFiles(self.directory / "positions")
+        self._published: dict[str, bytes] = {}
+        self.segments = SegmentWriter(self.directory / "raw", floor=self._highest_segment(), shared=term is not None)
         spill = paths.root / "tmp"
         self._con = sqlbase.connect(memory_mb=96, threads=1, spill=spill)
         self._seen_ids = SeenIds(self.directory / "audit-ids.bloom")
@@ -93,16 +104,19 @@ class StoreWriter:
         self._compress = zstandard.ZstdCompressor(level=_LEVEL, write_content_size=True).compress
 
     @classmethod
-    def acquire(cls, paths: StatePaths, wait: float = 0, *, retention: float | None = None) -> StoreWriter:
+    def acquire(
+        cls, paths: StatePaths, wait: float = 0, *, retention: float | None = None, term: int | None = None
+    ) -> StoreWriter:
         """Takes the store's lock, trying for `wait` seconds, and opens the tables.
 
-        StateError when another process has it: then append to the journal instead, its holder drains it.
+        StateError when another process has it: then append to the journal instead, its holder drains it. Fenced when
+        a later leader than `term` has written; else nobody with an older term can commit any more when this returns.
         """
         store_directory(paths)
         paths.create()
         lock = StoreLock(paths.store_lock, wait)
         try:
-            return cls(paths, lock, retention=retention)
+            return cls(paths, lock, retention=retention, term=term)
         except BaseException:
             lock.release()
             raise
@@ -125,7 +139,11 @@ class StoreWriter:
         """A number that a row points at is never given to another segment, even if the file is gone."""
         return max((f.max_seg or 0 for t in self.tables.values() for f in t.files()), default=0)
 
-    def _batch(self, table: str) -> TableBatch:
+    def _batch(self, table: str, *, alone: bool = True) -> TableBatch:
+        """Stands on the newest versions. `alone`: no other batch is open, whose rejects were compared with an older."""
+        self.tables[table].begin()
+        if alone:
+            self.tables["rejects"].begin()
         return TableBatch(
             self.tables[table],
             self.tables["rejects"],
@@ -149,7 +167,7 @@ class StoreWriter:
             for chunk in chunks:
                 batch = batches.get(chunk.table)
                 if batch is None:
-                    batch = batches[chunk.table] = self._batch(chunk.table)
+                    batch = batches[chunk.table] = self._batch(chunk.table, alone=not batches)
                 batch.add(chunk)
                 if batch.bytes >= COMMIT_BYTES:
                     result.add(self._write(batches.pop(chunk.table), {}))
@@ -166,34 +184,55 @@ class StoreWriter:
         result = DrainResult()
         for table in TABLES:
             journal.register(f"store/{table}", {table})
-        for table in TABLES:
-            with _no_garbage_collection():
-                self._drain_table(journal, table, result, max_bytes)
+        with journal.snapshot() as view:
+            goal, positions = view.last_seq, shared_of(view.positions()) if self._shares else {}
+        complete = True
+        with _no_garbage_collection():
+            for table in (*(t for t in TABLES if t != HOME), HOME):
+                carried = positions if complete and table == HOME else {}
+                complete &= self._drain_table(journal, table, result, max_bytes, goal, carried)
+        if complete and positions and positions != self._published:
+            self.tables[HOME].ensure()
+            with self._publishing(positions) as transaction:
+                self.tables[HOME].touch(transaction)
+            result.commits += 1
         return result
 
-    def _drain_table(self, journal: Journal, table: str, result: DrainResult, max_bytes: int | None) -> None:
+    def _drain_table(
+        self,
+        journal: Journal,
+        table: str,
+        result: DrainResult,
+        max_bytes: int | None,
+        goal: int,
+        positions: Mapping[str, bytes],
+    ) -> bool:
+        """Returns whether everything up to `goal` is in the table; the commit that makes it so carries `positions`."""
         app = cursor_id(journal.id, table)
         done = self.tables[table].cursor(app)
         taken = 0
-        while max_bytes is None or taken < max_bytes:
+        complete = done >= goal
+        while not complete and (max_bytes is None or taken < max_bytes):
             batch, last = self._batch(table), done
-            while batch.bytes < COMMIT_BYTES:
+            while batch.bytes < COMMIT_BYTES and not complete:
                 frames = journal.frames(last, tables={table}, max_bytes=_READ_BYTES)
-                if not frames:
-                    break
                 for frame in frames:
                     batch.add(unpack(frame), frame.frame)
                     last = frame.seq
+                complete = not frames or last >= goal
             if last == done:
                 break
-            result.add(self._write(batch, {app: last}))
+            result.add(self._write(batch, {app: last}, positions if complete else {}))
             taken += batch.bytes
             done = last
             journal.advance(f"store/{table}", done)
         result.upto[table] = done
         journal.advance(f"store/{table}", done)
+        return complete
 
-    def _write(self, batch: TableBatch, cursor: Mapping[str, int]) -> CommitResult:
+    def _write(
+        self, batch: TableBatch, cursor: Mapping[str, int], positions: Mapping[str, bytes] | None = None
+    ) -> CommitResult:
         """One commit: rejects first (a second try recognises them by their keys), then the rows with the cursor.
 
         Frames are durable before both. Chunks that held nothing but repeats need no commit: read again, they are
@@ -209,11 +248,31 @@ class StoreWriter:
             result.commits += 1
         if batch.arrow:
             rows = joined(batch.table.name, batch.arrow)
-            self._append(batch.table.name, rows, cursor)
+            with self._publishing(positions or {}) as transaction:
+                self._append(batch.table.name, rows, {**cursor, **transaction})
             result.stored = rows.num_rows
             result.commits += 1
         give_back_memory()
         return result
+
+    # --- shared positions --------------------------------------------------------------------------------------------
+
+    def shared_positions(self) -> dict[str, bytes]:
+        """Where the watches go on, by the store: name -> position, to be put into the journal of a new leader before
+        its inputs start. Everything before these positions is in the tables."""
+        return read_positions(self.tables[HOME], self._positions)
+
+    @contextlib.contextmanager
+    def _publishing(self, positions: Mapping[str, bytes]) -> Iterator[dict[str, int]]:
+        """Around the commit of table events that is given the transaction, which names a file with the positions."""
+        if not positions:
+            yield {}
+            return
+        before = self.tables[HOME].cursor(POSITIONS)
+        number = self._positions.save(positions)
+        yield {POSITIONS: number}
+        self._published = dict(positions)
+        self._positions.remove(before)
 
     # --- upkeep ------------------------------------------------------------------------------------------------------
 
@@ -237,7 +296,8 @@ class StoreWriter:
 
     def _append(self, name: str, rows: ArrowTable, cursor: Mapping[str, int]) -> None:
         table = self.tables[name]
-        table.ensure()
+        if not table.exists:
+            table.create()
         table.append(rows, cursor)
 
 
