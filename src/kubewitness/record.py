@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import msgspec
 
@@ -59,7 +60,20 @@ class ChunkHeader(msgspec.Struct):
 class Chunk:
     """A batch of records of one table, cluster, source and form. Immutable by convention once handed on."""
 
-    __slots__ = ("cluster", "data", "ends", "form", "keys", "lines", "notes", "received_us", "source", "table", "tag")
+    __slots__ = (
+        "cluster",
+        "data",
+        "decoded",
+        "ends",
+        "form",
+        "keys",
+        "lines",
+        "notes",
+        "received_us",
+        "source",
+        "table",
+        "tag",
+    )
 
     def __init__(
         self,
@@ -75,6 +89,7 @@ class Chunk:
         form: str = "",
         notes: dict[int, Note] | None = None,
         lines: bool = False,
+        decoded: Sequence[Any] | None = None,
     ) -> None:
         self.table = table
         self.data = data
@@ -88,6 +103,8 @@ class Chunk:
         self.notes = notes if notes is not None else {}
         #: known to hold no newline within a record (so `data` is its lines); False: not known
         self.lines = lines
+        #: the records as their format decodes them, where the process that took them in also stores them; not kept
+        self.decoded = decoded
 
     def __len__(self) -> int:
         return len(self.ends)

@@ -232,7 +232,10 @@ def times(event: AuditEvent, arrived_us: int) -> tuple[int, int, bool]:
     Proxies and hand-made captures leave the times out; such a record is kept at its arrival, and flagged.
     """
     stage = us_or_zero(event.stageTimestamp) or us_or_zero(event.timestamp)
-    received = us_or_zero(event.requestReceivedTimestamp) or us_or_zero(event.timestamp)
+    if event.requestReceivedTimestamp == event.stageTimestamp:
+        received = stage
+    else:
+        received = us_or_zero(event.requestReceivedTimestamp) or us_or_zero(event.timestamp)
     if not stage and not received:
         return arrived_us, arrived_us, True
     return stage or received, received or stage, False

@@ -25,7 +25,7 @@ def parse_us(text: str) -> int:
         return base
     if rest[:1] == "." and rest[-1:] == "Z":
         digits = rest[1:-1]
-        if digits.isdigit():
+        if digits.isdecimal():
             return base + int((digits + "000000")[:6])
     return base + _parse_rest(rest, text)
 
@@ -46,7 +46,7 @@ def _parse_rest(rest: str, text: str) -> int:
     fraction = 0
     if rest[:1] == ".":
         digits = rest[1:]
-        cut = next((i for i, c in enumerate(digits) if not c.isdigit()), len(digits))
+        cut = next((i for i, c in enumerate(digits) if not c.isdecimal()), len(digits))
         if cut == 0:
             raise Malformed(f"not an RFC 3339 time: {text[:40]!r}")
         fraction = int((digits[:cut] + "000000")[:6])
@@ -55,7 +55,7 @@ def _parse_rest(rest: str, text: str) -> int:
         return fraction
     sign = {"+": 1, "-": -1}.get(rest[:1], 0)
     hours, colon, minutes = rest[1:].partition(":")
-    if not sign or not colon or len(hours) != 2 or len(minutes) != 2 or not (hours + minutes).isdigit():
+    if not sign or not colon or len(hours) != 2 or len(minutes) != 2 or not (hours + minutes).isdecimal():
         raise Malformed(f"not an RFC 3339 time with an offset: {text[:40]!r}")
     return fraction - sign * (int(hours) * 3600 + int(minutes) * 60) * 1_000_000
 
@@ -69,6 +69,11 @@ def us_or_zero(text: str | None) -> int:
     """Like `parse_us`, but 0 for nothing, for Go's zero time (year 1), and for text that is no time."""
     if not text or text.startswith("0001-"):
         return 0
+    base = _seconds.get(text[:19])
+    if base is not None and len(text) == 27 and text[19] == "." and text[26] == "Z":  # metav1.MicroTime: nearly all
+        digits = text[20:26]
+        if digits.isdecimal():
+            return max(0, base + int(digits))
     try:
         return max(0, parse_us(text))
     except Malformed:

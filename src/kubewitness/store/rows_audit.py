@@ -26,14 +26,18 @@ _encode = msgspec.json.Encoder().encode
 def rows(chunk: Chunk, number: int, out: list[Row], rejects: list[Reject]) -> None:
     """Appends one row for each record of the chunk, or a reject."""
     decode = audit.strict_decode if not chunk.form else None
+    decoded = chunk.decoded
     data, notes, form, cluster, keys = chunk.data, chunk.notes, chunk.form, chunk.cluster or "default", chunk.keys
     arrived, add = chunk.received_us, out.append
     start = 0
     for i, end in enumerate(chunk.ends):
-        raw = data[start:end]
         try:
+            raw = data[start:end] if decoded is None else b""
             try:
-                event = decode(raw) if decode is not None else envelopes.decode_audit(form, raw)
+                if decoded is not None:
+                    event = decoded[i]
+                else:
+                    event = decode(raw) if decode is not None else envelopes.decode_audit(form, raw)
                 if not event.auditID:
                     raise Malformed("not an audit Event: auditID is empty")
             except (msgspec.MsgspecError, UnicodeDecodeError):

@@ -106,7 +106,7 @@ class Store:
             self._con.execute(views.KIND_MACRO.replace("TEMP ", ""))
             self._tables = {name: DeltaStoreTable(name, directory / name) for name in TABLES}
             self._segments = SegmentReader(directory / "raw")
-            self._overlay = Overlay(Enricher(self._con.cursor(), SeenIds(directory / "audit-ids.bloom", readonly=True)))
+            self._overlay = Overlay(Enricher(self._con.cursor(), SeenIds(directory, readonly=True)))
         if self._journal is None and self.paths.journal.exists():
             self._journal = Journal.open_readonly(self.paths.journal)
 

@@ -99,7 +99,7 @@ class StoreWriter:
         self.segments = SegmentWriter(self.directory / "raw", floor=self._highest_segment(), shared=term is not None)
         spill = paths.root / "tmp"
         self._con = sqlbase.connect(memory_mb=96, threads=1, spill=spill)
-        self._seen_ids = SeenIds(self.directory / "audit-ids.bloom")
+        self._seen_ids = SeenIds(self.directory)
         self._enricher = Enricher(self._con, self._seen_ids)
         self._compress = zstandard.ZstdCompressor(level=_LEVEL, write_content_size=True).compress
 

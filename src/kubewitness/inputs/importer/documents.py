@@ -19,6 +19,8 @@ LONG_LINE = 1024 * 1024
 _TEXT_LIMIT = 4 * LONG_LINE
 
 _OPENINGS = (b"\n{\n", b"\n[\n", b"\n{\r\n", b"\n[\r\n")
+#: bytes of such a line without its newline
+_LONGEST_OPENING = 2
 # where another record begins although a document has not ended: JSON lines, klog and CRI lines
 _NEXT = re.compile(rb"\{\"|[IWEF]\d{4} \d\d:|\d{4}-\d\d-\d\dT")
 # that, or where a pretty-printed document may end
@@ -68,14 +70,17 @@ class JsonReader:
 
     def _lines(self, data: bytes, chunks: list[Chunk]) -> bytes:
         """Hands on whole lines; returns what comes after, once a document begins."""
-        opening = _opening(data)
+        lines = data.split(b"\n")
+        # short lines are rare, and found at once where the lines are known
+        opening = _opening(data) if min(map(len, lines)) <= _LONGEST_OPENING else -1
         if opening >= 0:
             self._hand_on(data[:opening], chunks)
             self._begin_document(one_line=False)
             return data[opening:]
-        end = data.rfind(b"\n") + 1
+        end = len(data) - len(lines[-1])
         if end:
-            self._hand_on(data[:end], chunks)
+            lines[-1] = b""
+            self._hand_on(data[:end], chunks, lines)
             data = data[end:]
         if len(data) > LONG_LINE:
             if data.lstrip()[:1] in (b"{", b"["):
@@ -87,10 +92,10 @@ class JsonReader:
         self._rest = data
         return b""
 
-    def _hand_on(self, lines: bytes, chunks: list[Chunk]) -> None:
-        if lines:
-            chunks += self._ingest.feed(lines, file=self._file, offset=self._offset)
-            self._offset += len(lines)
+    def _hand_on(self, block: bytes, chunks: list[Chunk], lines: list[bytes] | None = None) -> None:
+        if block:
+            chunks += self._ingest.feed(block, file=self._file, offset=self._offset, lines=lines)
+            self._offset += len(block)
 
     def _begin_document(self, *, one_line: bool) -> None:
         self._scanner = DocumentScanner(offset=self._offset)

@@ -103,6 +103,7 @@ class Importer:
         begin = time.monotonic()
         self._progress.begin(sources)
         with open_target(self._paths, self._progress.say) as target:
+            self._ingest.keep_decoded = target.stores
             stream = self._chunks(sources)
             while (first := next(stream, None)) is not None:
                 self._store(itertools.chain((first,), stream), target)

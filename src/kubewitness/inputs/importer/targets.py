@@ -34,6 +34,9 @@ class Stored(NamedTuple):
 
 
 class Target(Protocol):
+    #: whether it makes rows of the chunks itself, in this process
+    stores: bool
+
     def put(self, chunks: Iterable[Chunk]) -> Stored:
         """Makes the chunks durable."""
         ...
@@ -61,6 +64,8 @@ def open_target(paths: StatePaths, say: Say) -> Iterator[Target]:
 
 
 class _Direct:
+    stores = True
+
     def __init__(self, writer: StoreWriter) -> None:
         self._writer = writer
         self._puts = 0
@@ -77,6 +82,8 @@ class _Direct:
 
 
 class _ThroughJournal:
+    stores = False
+
     def __init__(self, paths: StatePaths, journal: Journal, say: Say) -> None:
         self._paths = paths
         self._journal = journal
