@@ -15,7 +15,7 @@ demo: $(RUN) ## the main job on a bundled recording of a real cluster: three que
 	$(BIN)/kubewitness demo
 
 test: $(DEV) ## fast tests (under five minutes)
-	$(PYTEST) -m "not cluster and not crash and not soak"
+	$(PYTEST) -n 2 --dist loadfile -m "not cluster and not crash and not soak"
 
 lint: $(DEV) ## ruff, style and formatting
 	$(BIN)/ruff check .

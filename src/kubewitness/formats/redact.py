@@ -41,14 +41,14 @@ _encode = msgspec.json.Encoder().encode
 
 def is_sensitive(event: AuditEvent | Outline) -> bool:
     """Whether the record may hold something to redact. Costs well under a microsecond for all others."""
+    request, response = event.requestObject, event.responseObject
+    if request is None and response is None:
+        status = event.responseStatus
+        if status is None or not status.message:
+            return False
     ref = event.objectRef
     if ref is not None and (ref.resource in _RESOURCES or ref.subresource == "token"):
-        return (
-            event.requestObject is not None
-            or event.responseObject is not None
-            or (event.responseStatus is not None and bool(event.responseStatus.message))
-        )
-    request, response = event.requestObject, event.responseObject
+        return True
     return (request is not None and _may_hold(request)) or (response is not None and _may_hold(response))
 
 
