@@ -156,3 +156,25 @@ def test_with_several_clusters_recorded_the_question_must_name_one(
     assert "several clusters are recorded (east, west); choose one with --cluster" in capsys.readouterr().err
     assert main([*asked, "--cluster", "west"]) == 0
     assert "alice drained" in capsys.readouterr().out
+
+
+def test_trace_prints_the_tree_of_what_a_request_set_off(
+    state: str, drained: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["who", "deleted", f"pod/{drained['name']}", "-n", drained["namespace"], "-o", "json", "--state", state]
+    assert main(asked) == 0
+    root = json.loads(capsys.readouterr().out)["chain"][-1]["evidence"][0]
+    assert main(["trace", root, "--no-events", "--state", state]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(f"alice changed node {drained['node']}")
+    assert any(line.startswith(("├─", "└─")) and drained["name"] in line for line in lines)
+    assert main(["trace", "00000000-0000-4000-8000-000000000000", "--state", state]) == 1
+
+
+def test_trace_refuses_what_is_no_request_and_limits_that_are_none(
+    state: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["trace", "event:default/x@1", "--state", state]) == 2
+    with pytest.raises(SystemExit):
+        main(["trace", "abc", "--limit", "0", "--state", state])
+    assert "not a number" in capsys.readouterr().err

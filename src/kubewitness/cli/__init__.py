@@ -21,6 +21,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("run", "run", "run a pipeline file"),
     ("import", "import_", "read audit logs, Events and other captures into the store"),
     ("who", "who", "who or what did it: the cause chain of an effect"),
+    ("trace", "trace", "what followed: everything that one request set off, as a tree"),
     ("timeline", "timeline", "everything known about one object, in order"),
     ("show", "show", "an object as it was"),
     ("search", "search", "records by any field and text"),

@@ -175,6 +175,10 @@ class VersionFact(msgspec.Struct, frozen=True):
     def id(self) -> str:
         return f"object:{self.cluster}/{self.uid}@{self.resource_version}"
 
+    @property
+    def ref(self) -> Ref:
+        return Ref(self.cluster, self.group, self.resource, self.namespace, self.name)
+
 
 class Bodies(msgspec.Struct, frozen=True):
     """The decoded bodies of a request; None where the audit level, or truncation, left them out."""

@@ -53,6 +53,12 @@ __all__ = [
 #: rows of the first page of `newest_first`, and how many rows a request can have
 _FIRST_PAGE = 32
 _STAGES = 2
+#: rows of one fetch, and objects of one fetch of many
+_MOST = 20_000
+_AT_ONCE = 100
+
+#: what is written all the time, and sets nothing off
+_CHATTER = ("leases", "endpoints", "endpointslices", "events")
 
 _STAGE_RANK = {"RequestReceived": 0, "ResponseStarted": 1, "Panic": 2, "ResponseComplete": 3}
 
@@ -187,13 +193,28 @@ class Facts:
         """The requests of an auditID: more than one when a client reused it."""
         return self._query(["audit_id = ?"], [audit_id], Window())
 
-    def _query(self, where: list[str], params: list[Any], window: Window, limit: int = 20_000) -> list[Request]:
+    def written_after(self, window: Window, namespace: str | None, limit: int) -> list[Request]:
+        """Writes of a namespace, or the removals of the whole cluster (None), oldest first: the first `limit` of them.
+        Without what controllers and kubelets write all the time: status, leases, endpoints, Events."""
+        where, params = ["cluster = ?", f"resource NOT IN ({_marks(_CHATTER)})"], [self.cluster, *_CHATTER]
+        if namespace is None:
+            where.append("(verb IN ('delete', 'deletecollection') OR subresource = 'eviction')")
+            where.append("NOT starts_with(\"user\", 'system:node:')")
+        else:
+            where.append("namespace = ? AND verb IN ('create', 'update', 'patch', 'delete', 'deletecollection')")
+            params.append(namespace)
+        where.append("coalesce(subresource, '') IN ('', 'scale', 'binding', 'eviction')")
+        return self._query(where, params, self.window.clip(window.since, window.until), limit, newest=False)
+
+    def _query(
+        self, where: list[str], params: list[Any], window: Window, limit: int = _MOST, *, newest: bool = True
+    ) -> list[Request]:
         where = [*where, "stage <> 'RequestReceived'"]
         params = list(params)
         window.conditions(where, params)
-        sql = f"SELECT {REQUEST_COLUMNS} FROM audit WHERE {' AND '.join(where)} ORDER BY ts DESC LIMIT {int(limit)}"  # noqa: S608
-        rows = self.session.query(sql, params)
-        return _last_stages(request_of(row) for row in reversed(rows))
+        order = f"ORDER BY ts {'DESC' if newest else ''} LIMIT {int(limit)}"
+        rows = self.session.query(f"SELECT {REQUEST_COLUMNS} FROM audit WHERE {' AND '.join(where)} {order}", params)  # noqa: S608
+        return _last_stages(request_of(row) for row in (reversed(rows) if newest else rows))
 
     # Events and object versions
 
@@ -237,11 +258,36 @@ class Facts:
         found = self._versions.get(ref)
         if found is None:
             where, params = _about(ref)
-            self.window.conditions(where, params)
-            sql = f"SELECT {VERSION_COLUMNS} FROM objects WHERE {' AND '.join(where)} ORDER BY ts LIMIT 20000"  # noqa: S608
-            rows = self.session.query(sql, params)
-            found = self._versions[ref] = [v for v in map(version_of, rows) if v.name == ref.name]
+            found = self._versions[ref] = [v for v in self._version_query(where, params) if v.name == ref.name]
         return found
+
+    def _version_query(self, where: list[str], params: list[Any]) -> list[VersionFact]:
+        where, params = [*where], list(params)
+        self.window.conditions(where, params)
+        sql = f"SELECT {VERSION_COLUMNS} FROM objects WHERE {' AND '.join(where)} ORDER BY ts LIMIT {_MOST}"  # noqa: S608
+        return [version_of(row) for row in self.session.query(sql, params)]
+
+    def fetch(self, refs: Iterable[Ref]) -> None:
+        """The writes, Events and versions of many named objects at once, for questions that go on to ask of each."""
+        asked = {r for r in map(_plain, refs) if r.name and r.resource != "namespaces"}
+        wanted = [r for r in asked if (r, WRITES, False) not in self._by_object]
+        for start in range(0, len(wanted), _AT_ONCE):
+            self._fetch(wanted[start : start + _AT_ONCE])
+
+    def _fetch(self, refs: list[Ref]) -> None:
+        where, params = [f"object_key IN ({_marks(refs)})"], [r.key for r in refs]
+        verbs = [*where, f"verb IN ({_marks(WRITES)})", "coalesce(subresource, '') <> 'status'"]
+        requests = self._query(verbs, [*params, *WRITES], self.window)
+        events = self._event_query(where, params, self.window, _MOST)
+        versions = self._version_query(where, params)
+        if max(len(requests) * _STAGES, len(events), len(versions)) >= _MOST:
+            return  # too much for one fetch: each is asked for by itself
+        for ref in refs:
+            mine = [r for r in requests if _same(r.ref, ref)]
+            if mine:  # else an admission review may tell
+                self._by_object[(ref, WRITES, False)] = mine
+            self._events[ref] = [e for e in events if _same(e.ref, ref)]
+            self._versions[ref] = [v for v in versions if _same(v.ref, ref)]
 
     # bodies
 

@@ -120,6 +120,22 @@ def _show(session: Session, params: Params) -> Any:
     return show.ask(session, show.ShowQuestion(target(session, params), at=moment(params, "at"), uid=uid))
 
 
+def _trace(session: Session, params: Params) -> Any:
+    from kubewitness.questions import trace
+
+    if not one(params, "id"):
+        raise UsageError("parameter 'id' is missing: a request's auditID")
+    question = trace.TraceQuestion(
+        one(params, "id"),
+        one(params, "cluster") or None,
+        moment(params, "until"),
+        count(params, "limit", trace.MOST_NODES, MOST_ROWS),
+        count(params, "depth", trace.DEEPEST, 100),
+        flag(params, "events") if one(params, "events") else True,
+    )
+    return trace.ask(session, question)
+
+
 def _filter(params: Params) -> Any:
     from kubewitness.questions import filters
 
@@ -179,6 +195,19 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         _timeline,
     ),
     Endpoint("show", "An object as it was", (*_OBJECT, _UID, ("at", "when (default: the latest known)")), _show),
+    Endpoint(
+        "trace",
+        "What followed: everything that one request set off, as a tree",
+        (
+            ("id", "the request's auditID, or its id as answers give it"),
+            _CLUSTER,
+            ("until", "look no further than then (default: an hour after the request)"),
+            ("limit", "nodes at most"),
+            ("depth", "steps at most"),
+            ("events", "false: without Events about the objects"),
+        ),
+        _trace,
+    ),
     Endpoint("search", "Records by any field and text, newest first", (*_FILTER, _LIMIT), _search),
     Endpoint("findings", "What the rules found, newest first", (*_FILTER, _LIMIT), _findings),
     Endpoint("top", "The most frequent values of a field", (("field", "which field"), *_FILTER, _LIMIT), _top),

@@ -62,7 +62,7 @@ def _changed(case: Case, life: Life, until: int) -> Deed | None:
     chosen = [s for s in own if not _only_scales(s)] or own
     if not chosen:
         return None
-    deed = _told(chosen[-1], life.ref, states)
+    deed = told(chosen[-1], life.ref, states)
     if chosen[-1].touched is None:
         deed.certainty = "inferred"
         case.need(f"whether the {deed.action} of {life.ref.said()} changed anything, and what: audit level Request")
@@ -80,7 +80,8 @@ def last_verb(case: Case, life: Life) -> str:
     return "scaled" if own and _only_scales(own[-1]) else "changed"
 
 
-def _told(state: SpecState, ref: Ref, states: list[SpecState]) -> Deed:
+def told(state: SpecState, ref: Ref, states: list[SpecState]) -> Deed:
+    """A write of an object, told by what it changed."""
     touched = state.touched or frozenset()
     if state.request.verb != "create" and "template" in touched:
         return template_deed(state, ref, "proved", states)
@@ -151,16 +152,16 @@ def _selects(request: Request, ref: Ref) -> bool:
 def _streams(case: Case, life: Life, until: int) -> list[Deed]:
     deeds = []
     for r in case.facts.requests(life.ref, ("create", "get")):
-        told = _STREAMS.get(r.subresource)
+        way = _STREAMS.get(r.subresource)
         worked = r.done or (r.code == SWITCHING_PROTOCOLS and not r.dry_run)
-        if told is None or not worked or r.ts > until or not life.covers(r.ts):
+        if way is None or not worked or r.ts > until or not life.covers(r.ts):
             continue
         query = parse_qs(urlsplit(r.uri).query)
         command = " ".join(query.get("command", [])) or "a command"
         container = f" (container {query['container'][0]})" if "container" in query else ""
         lasted = (r.ts - r.received) / 1e6
         duration = f" for {lasted:.1f} s" if r.stage == "ResponseComplete" and lasted >= 0.1 else ""
-        says = f"{who_said(r)} {told.format(command=repr(command))} {life.ref.said()}{container}{tool_of(r)}{duration}"
+        says = f"{who_said(r)} {way.format(command=repr(command))} {life.ref.said()}{container}{tool_of(r)}{duration}"
         deeds.append(deed_of(r, says, ref=life.ref, root_action=r.subresource, role="exec"))
     return deeds
 
