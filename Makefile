@@ -4,6 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 RUN := $(VENV)/.run
 DEV := $(VENV)/.dev
+FUZZ := $(VENV)/.fuzz
 PYTEST := $(BIN)/python -m pytest
 
 .PHONY: demo test lint types imports check cluster crash soak bench record-demo lock clean help
@@ -35,7 +36,7 @@ cluster: $(DEV) ## tests against a real control plane
 crash: $(DEV) ## kill -9 at random points
 	$(PYTEST) -m "crash and not cluster and not soak" -ra -s
 
-soak: $(DEV) ## the long forms; minutes to hours
+soak: $(DEV) $(FUZZ) ## the long forms; minutes to hours
 	$(PYTEST) -m soak -ra -s
 
 bench: $(DEV) ## the workloads beside their yardsticks, as whole processes
@@ -49,6 +50,7 @@ lock: $(DEV) ## pin all dependencies again
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" pyproject.toml -o requirements/run.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" requirements/build.in -o requirements/build.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" pyproject.toml requirements/dev.in -c requirements/run.txt -o requirements/dev.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" requirements/fuzz.in -o requirements/fuzz.txt
 
 clean: ## remove what make built
 	rm -rf $(VENV) .build .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
@@ -62,4 +64,8 @@ $(RUN): requirements/run.txt requirements/build.txt pyproject.toml
 
 $(DEV): $(RUN) requirements/dev.txt
 	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	touch $@
+
+$(FUZZ): $(DEV) requirements/fuzz.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/fuzz.txt
 	touch $@

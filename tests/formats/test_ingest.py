@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -97,6 +98,17 @@ def test_a_webhook_body_keeps_good_items_beside_bad_ones() -> None:
     chunks = {chunk.table: chunk for chunk in ingest().feed_body(dumps(items))}
     assert list(chunks["audit"].records()) == [good]
     assert len(chunks["rejects"]) == 2
+
+
+@pytest.mark.parametrize(
+    "odd", [b'{"type":"ERROR","object":{"mess\xe2ge":"x"}}', b'{"request":{"u\xe2":1}}', b'{"items":[{"\xe2":1}]}']
+)
+def test_bytes_that_are_no_utf_8_where_only_a_part_is_looked_into_are_rejected(odd: bytes) -> None:
+    good = dumps(audit_event("1"))
+    for chunks in (ingest().feed(odd + b"\n" + good), ingest().feed_body(b"[" + odd + b"," + good + b"]")):
+        tables = {chunk.table: list(chunk.records()) for chunk in chunks}
+        assert tables["audit"] == [good]
+        assert b"\xe2" in tables["rejects"][0]
 
 
 def test_a_body_that_is_no_json_is_one_reject() -> None:

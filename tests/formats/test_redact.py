@@ -200,3 +200,23 @@ def test_a_long_reject_is_capped_and_says_so() -> None:
     (chunk,) = Ingest("default", "test", KEY).feed(b"x" * 100_000)
     assert len(next(chunk.records())) == 65_536
     assert "65536 of 100000 bytes are kept" in chunk.notes[0].reason
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        f'{{"data":{{"password":"{ENCODED}"}},"data":{{}}}}',
+        f'{{"kind":"Secret","data":{{"password":"{ENCODED}","password":null}},"kind":"Secret"}}',
+    ],
+)
+def test_a_value_hidden_behind_a_key_given_twice_is_not_kept(body: str) -> None:
+    record = dumps(audit_event(level="Request", verb="patch", objectRef=REF, requestObject="BODY"))
+    (chunk,) = Ingest("default", "test", KEY).feed(record.replace(b'"BODY"', body.encode()))
+    assert chunk.table == "audit"
+    assert ENCODED.encode() not in chunk.data
+    assert chunk.notes[0].redacted
+
+
+def test_a_field_that_no_event_has_is_not_kept_beside_a_secret() -> None:
+    text, _ = ingest(audit_event(objectRef=REF, requestObject={"kind": "Secret"}, data={"password": ENCODED}))
+    assert ENCODED not in text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -116,3 +117,26 @@ def test_a_body_that_ends_early_gives_what_came_before() -> None:
 
 def test_bytes_that_are_no_json_come_back_as_one_bad_part() -> None:
     assert [(b.raw, b.reason) for b in split_audit(b"garbage")[1]] == [(b"garbage", "not JSON")]
+
+
+@pytest.mark.parametrize(
+    "junk", [b'"', b"{", b"}", b"[", b'{"a":"', b'},"object":{\xfe', b'],"other":[', b'{"kind":"Event","auditID":']
+)
+def test_quotes_and_brackets_that_do_not_match_cost_no_event_beside_them(junk: bytes) -> None:
+    one, two, three = (dumps(audit_event(str(n))) for n in range(3))
+    body = b'{"kind":"EventList","apiVersion":"audit.k8s.io/v1","metadata":{},"items":[' + one + b"," + junk + b","
+    items, bad = split_audit(body + two + b"," + three + b"]}")
+    assert items == [one, two, three]
+    assert [(part.raw, part.offset) for part in bad] == [(junk, len(body) - len(junk) - 1)]
+
+
+def test_items_under_a_key_given_twice_are_all_found() -> None:
+    one, two = (dumps(audit_event(str(n), pad="x" * 300)) for n in range(2))
+    assert split_audit(b'{"items":[' + one + b'],"items":[' + two + b"]}") == ([one, two], [])
+
+
+def test_a_hostile_body_is_given_up_in_time() -> None:
+    body = b'{"auditID":"a","x":[' * 40_000
+    items, bad = split_audit(body)
+    assert items == []
+    assert sum(part.length for part in bad) >= len(body) - 1

@@ -259,3 +259,17 @@ async def test_e15_json_that_is_no_watch_line_is_kept_as_a_reject_and_the_next_o
         good = server.put("e")
         await until(lambda: good in versions(sink))
     assert [raw for raw, _ in sink.records("rejects")] == [line]
+
+
+async def test_a_line_nested_too_deeply_for_decoders_is_kept_without_its_depths(server: FakeApiServer) -> None:
+    sink = Kept()
+    deep = b'"x":' + b'{"a":' * 5000 + b"1" + b"}" * 5000
+    event = b'{"metadata":{"uid":"u","resourceVersion":"1"},"involvedObject":{"kind":"Pod"},"reason":"R",%s}' % deep
+    async with recording(server, sink) as source:
+        await watching(source)
+        server.extra_lines = b'{"type":"ADDED","object":%s}\n' % event
+        good = server.put("e")
+        await until(lambda: good in versions(sink))
+    assert versions(sink) == [("u", "1"), good]
+    assert [note.flags for _, note in sink.records("events")] == [("depth-cut", "time-from-arrival"), ()]
+    assert not source.health()["errors"]

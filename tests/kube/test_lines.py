@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubewitness.errors import Malformed
+from kubewitness.kube.client import _decoded_list
 from kubewitness.kube.lines import LineSplitter
 
 
@@ -30,3 +31,12 @@ def test_a_line_without_end_is_refused() -> None:
         assert splitter.feed(b"x" * 10) == []
     with pytest.raises(Malformed, match="longer than 100 bytes"):
         splitter.feed(b"x")
+
+
+def test_an_item_nested_too_deeply_for_decoders_costs_no_other_item_of_its_page() -> None:
+    deep = b'{"metadata":{"name":"deep"},"spec":' + b'{"a":' * 5000 + b"1" + b"}" * 5000 + b"}"
+    plain = b'{"metadata":{"name":"plain"}}'
+    page = b'{"kind":"WidgetList","items":[%s,%s],"metadata":{"resourceVersion":"7","continue":"t"}}' % (deep, plain)
+    found = _decoded_list(page, "list widgets")
+    assert [bytes(item) for item in found.items or ()] == [deep, plain]
+    assert (found.metadata.resourceVersion, found.metadata.continue_) == ("7", "t")

@@ -108,8 +108,9 @@ class Ingest:
                 continue
             for item in group:
                 self._audit_or_any(item, file, -1)
+        wary = bool(bad) and redact.mentions_secrets(body)
         for part in bad:
-            self._reject(part.raw, part.reason, file, part.offset, part.length)
+            self._reject(part.raw, part.reason, file, part.offset, part.length, wary=wary)
         return self.take()
 
     def _plain(self, records: list[bytes]) -> Sequence[_Decoded] | None:
@@ -308,9 +309,9 @@ class Ingest:
         if builder.full:
             self._done.append(builder.take())
 
-    def _reject(self, raw: bytes, reason: str, file: str, offset: int, length: int) -> None:
+    def _reject(self, raw: bytes, reason: str, file: str, offset: int, length: int, *, wary: bool = False) -> None:
         self.rejected += 1
-        cut = redact.cut_reject(raw, self._key, REJECT_LIMIT)
+        cut = redact.cut_reject(raw, self._key, REJECT_LIMIT, wary=wary)
         if cut is None and length > len(raw):
             cut = raw, redact.digest(raw, self._key)
         kept = raw if cut is None else cut[0]

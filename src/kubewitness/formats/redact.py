@@ -9,6 +9,7 @@ original bytes survive only as a keyed digest, so that two redacted records can 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -32,6 +33,10 @@ _SECRET_FIELDS = ("data", "stringData")
 _TOKEN_KINDS = ("TokenReview", "TokenRequest")
 # json-iterator quotes the input around a decoding error, values included
 _QUOTED_INPUT = re.compile(r"(, error found in #|error found in #|bigger context |illegal base64 data).*", re.DOTALL)
+#: of an audit Event (audit.k8s.io/v1, and v1beta1's), but for its bodies
+_EVENT_FIELDS = frozenset(("kind", "apiVersion", "metadata", "level", "auditID", "stage", "requestURI", "verb", "user", "impersonatedUser", "authenticationMetadata", "sourceIPs", "userAgent", "objectRef", "requestReceivedTimestamp", "stageTimestamp", "timestamp", "annotations"))
+)
+_BODIES = ("requestObject", "responseObject", "responseStatus")
 _COMPRESSED_COPIES = ("objectset.rio.cattle.io/applied",)
 
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -65,7 +70,7 @@ def redact_audit(event: AuditEvent, raw: bytes, key: bytes) -> tuple[bytes, str]
     """
     if not is_sensitive(event):
         return None
-    return _in_fields(raw, ("requestObject", "responseObject", "responseStatus"), _mode(event), key)
+    return _in_fields(raw, _BODIES, _mode(event), key, known=_EVENT_FIELDS)
 
 
 def redact_gke(event: AuditEvent, raw: bytes, key: bytes) -> tuple[bytes, str] | None:
@@ -125,11 +130,17 @@ _BODY_BEGINS = re.compile(
 )
 
 
-def cut_reject(raw: bytes, key: bytes, limit: int) -> tuple[bytes, str] | None:
+def mentions_secrets(raw: bytes) -> bool:
+    """Whether bytes that nobody understands speak of secrets or tokens."""
+    return _SECRET_WORDS.search(raw) is not None
+
+
+def cut_reject(raw: bytes, key: bytes, limit: int, *, wary: bool = False) -> tuple[bytes, str] | None:
     """What may be kept of bytes that nobody understands: at most `limit` of them, and only up to where a body begins
-    when they mention secrets or tokens. (kept, keyed digest of all), or None when all may be kept."""
+    when they mention secrets or tokens, or when `wary`: they are a piece of bytes that do.
+    (kept, keyed digest of all), or None when all may be kept."""
     end = min(len(raw), limit)
-    if _SECRET_WORDS.search(raw):
+    if wary or mentions_secrets(raw):
         found = _BODY_BEGINS.search(raw)
         if found is not None:
             end = min(end, found.start())
@@ -158,10 +169,19 @@ def _mode(event: AuditEvent) -> str:
     return "secret" if ref.resource == "secrets" else ""
 
 
-def _in_fields(raw: bytes, names: tuple[str, ...], mode: str, key: bytes) -> tuple[bytes, str] | None:
-    """Redacts the named fields of one JSON object and leaves the bytes of all others alone."""
+def _in_fields(
+    raw: bytes, names: tuple[str, ...], mode: str, key: bytes, *, known: frozenset[str] = frozenset()
+) -> tuple[bytes, str] | None:
+    """Redacts the named fields of one JSON object and leaves the bytes of all others alone.
+
+    `known`: if given, whatever else the object has beside them may be a body that slipped out of its place.
+    """
     fields = _fields.decode(raw)
-    changed = False
+    repeats = _has_repeats(raw)
+    changed = repeats
+    for name in fields.keys() - known - set(names) if known else ():
+        fields[name] = msgspec.Raw(_encode(REDACTED))
+        changed = True
     for name in names:
         if name not in fields:
             continue
@@ -172,10 +192,31 @@ def _in_fields(raw: bytes, names: tuple[str, ...], mode: str, key: bytes) -> tup
             clean = _clean_status(value) if mode else value
         else:
             clean = _body(value, mode)
-        if clean != value:
+        if clean != value or repeats:
             fields[name] = msgspec.Raw(_encode(clean))
             changed = True
     return (_encode(fields), digest(raw, key)) if changed else None
+
+
+class _Repeat(Exception):
+    pass
+
+
+def _no_repeat(pairs: list[tuple[str, Any]]) -> None:
+    if len({name for name, _ in pairs}) < len(pairs):
+        raise _Repeat
+
+
+_pairs = json.JSONDecoder(object_pairs_hook=_no_repeat, parse_int=str, parse_float=str, strict=False)
+
+
+def _has_repeats(raw: bytes) -> bool:
+    """Whether an object in it has a key twice: a client's patch may, and what is read is only the last one."""
+    try:
+        _pairs.decode(raw.decode())
+    except _Repeat:
+        return True
+    return False
 
 
 def _body(value: Any, mode: str) -> Any:

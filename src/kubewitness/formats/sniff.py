@@ -35,9 +35,13 @@ def sniff(raw: bytes) -> list[Found]:
     From a value that is nested too deeply the deepest part is cut (see formats/depth.py).
     """
     try:
-        return list(_value(raw, 0))
-    except RecursionError:
-        return [_cut(found, raw) for found in _value(nesting.shallow(raw), 0)]
+        try:
+            return list(_value(raw, 0))
+        except RecursionError:
+            return [_cut(found, raw) for found in _value(nesting.shallow(raw), 0)]
+    except (msgspec.MsgspecError, UnicodeDecodeError) as e:
+        # a part that is only looked into, as a watch event's object
+        raise Malformed(f"not readable JSON: {e}") from e
 
 
 def _cut(found: Found, whole: bytes) -> Found:
@@ -129,7 +133,7 @@ def _object(raw: bytes, kind: str, version: str) -> Found:
 def _is_admission(request: msgspec.Raw) -> bool:
     try:
         inner = fields_of(request)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return False
     return "uid" in inner and "operation" in inner and "userInfo" in inner
 

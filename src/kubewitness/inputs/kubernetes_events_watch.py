@@ -18,7 +18,8 @@ from dataclasses import dataclass
 import msgspec
 
 from kubewitness.contracts import Batch, Sink
-from kubewitness.errors import KubewitnessError, Malformed, UsageError
+from kubewitness.errors import KubewitnessError, UsageError
+from kubewitness.formats import depth
 from kubewitness.formats.ingest import Ingest
 from kubewitness.formats.sniff import Found
 from kubewitness.inputs.kubernetes_events_ahead import read_ahead
@@ -245,22 +246,36 @@ class ListWatch:
     def _take(self, lines: list[bytes]) -> tuple[str, Exception | None]:
         """Adds these lines' records. (version to go on from, "" if none; what the server reported in place of one)."""
         version = ""
-        changes = _EVENT_CHANGES if self._is_events else _OBJECT_CHANGES
         for line in lines:
             try:
-                found = decode_watch_line(line)
-                change, raw = found.type, bytes(found.object)
-                if change == "ERROR":
-                    status = status_of(raw)
-                    return version, failure_of(status.code or 500, status, f"watch {self._what}")
-                seen = _version_decoder.decode(raw).metadata.resourceVersion
-                if change in changes:
-                    self._ingest.add(self._watched(changes[change], raw), file=self._path)
-                elif change != "BOOKMARK":
-                    self._ingest.add_reject(line, f"watch: unknown type {change!r}", file=self._path)
-                version = seen or version
-            except (msgspec.MsgspecError, UnicodeDecodeError, Malformed) as e:
+                try:
+                    seen, error = self._take_line(line)
+                except RecursionError:
+                    seen, error = self._take_line(depth.shallow(line), whole=line)
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as e:
                 self._ingest.add_reject(line, f"watch: {e}", file=self._path)
+                continue
+            if error is not None:
+                return version, error
+            version = seen or version
+        return version, None
+
+    def _take_line(self, line: bytes, *, whole: bytes = b"") -> tuple[str, Exception | None]:
+        """One line: its version, or the error it reports. `whole`: the original, if the line is a shallow copy."""
+        found = decode_watch_line(line)
+        change, raw = found.type, bytes(found.object)
+        changes = _EVENT_CHANGES if self._is_events else _OBJECT_CHANGES
+        if change == "ERROR":
+            status = status_of(raw)
+            return "", failure_of(status.code or 500, status, f"watch {self._what}")
+        version = _version_decoder.decode(raw).metadata.resourceVersion
+        if change in changes:
+            record = self._watched(changes[change], raw)
+            if whole:
+                record = record._replace(flags=(*record.flags, depth.FLAG), whole=whole)
+            self._ingest.add(record, file=self._path)
+        elif change != "BOOKMARK":
+            self._ingest.add_reject(line, f"watch: unknown type {change!r}", file=self._path)
         return version, None
 
     def _watched(self, change: str, raw: bytes) -> Found:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from kubewitness.formats.depth import shallow
+from kubewitness.formats.jsonscan import DocumentScanner, Value
 from kubewitness.kube.access import KubeAccess, Target
 from kubewitness.kube.failures import KubeFailure, Unauthorized, failure_of, status_of
 from kubewitness.kube.lines import LineSplitter
@@ -250,7 +252,12 @@ class KubeClient:
 
 def _decoded_list(body: bytes, asked: str) -> _List:
     try:
-        return _list_decoder.decode(body)
+        try:
+            return _list_decoder.decode(body)
+        except RecursionError:  # an object may be nested more deeply than decoders go; its neighbours count, too
+            page = _list_decoder.decode(shallow(body))
+            page.items = [msgspec.Raw(value.raw) for value in DocumentScanner().feed(body) if isinstance(value, Value)]
+            return page
     except (msgspec.MsgspecError, UnicodeDecodeError) as e:
         raise KubeFailure(f"{asked}: the answer is no list ({e})") from e
 

@@ -59,7 +59,7 @@ def status_of(body: bytes) -> Status:
     """The Status in an error's body; whatever else a proxy put there becomes its message, cut to one short line."""
     try:
         return _decoder.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return Status(message=body[:_MESSAGE_LIMIT].decode("utf-8", "replace"))
 
 
