@@ -267,11 +267,12 @@ class FakeApiServer:
             return
         while True:
             changed = self._changed
-            lines, self.extra_lines = self.extra_lines, b""
+            parts, self.extra_lines = [self.extra_lines], b""
             for version, kind, thing in history():
                 if version > after and not self.frozen:
                     after = version
-                    lines += json.dumps({"type": kind, "object": {**head, **thing}}).encode() + b"\n"
+                    parts.append(json.dumps({"type": kind, "object": {**head, **thing}}).encode() + b"\n")
+            lines = b"".join(parts)
             for start in range(0, len(lines), self.cut or max(1, len(lines))):
                 await response.write(lines[start : start + (self.cut or len(lines))])
                 if self.cut:

@@ -34,7 +34,27 @@ _TOKEN_KINDS = ("TokenReview", "TokenRequest")
 # json-iterator quotes the input around a decoding error, values included
 _QUOTED_INPUT = re.compile(r"(, error found in #|error found in #|bigger context |illegal base64 data).*", re.DOTALL)
 #: of an audit Event (audit.k8s.io/v1, and v1beta1's), but for its bodies
-_EVENT_FIELDS = frozenset(("kind", "apiVersion", "metadata", "level", "auditID", "stage", "requestURI", "verb", "user", "impersonatedUser", "authenticationMetadata", "sourceIPs", "userAgent", "objectRef", "requestReceivedTimestamp", "stageTimestamp", "timestamp", "annotations"))
+_EVENT_FIELDS = frozenset(
+    (
+        "kind",
+        "apiVersion",
+        "metadata",
+        "level",
+        "auditID",
+        "stage",
+        "requestURI",
+        "verb",
+        "user",
+        "impersonatedUser",
+        "authenticationMetadata",
+        "sourceIPs",
+        "userAgent",
+        "objectRef",
+        "requestReceivedTimestamp",
+        "stageTimestamp",
+        "timestamp",
+        "annotations",
+    )
 )
 _BODIES = ("requestObject", "responseObject", "responseStatus")
 _COMPRESSED_COPIES = ("objectset.rio.cattle.io/applied",)
