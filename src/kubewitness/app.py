@@ -2,6 +2,9 @@
 
 Several recorders may share a state: the journal takes from all of them, and one of them (whoever holds the store's
 lock) writes the tables; the others say so and take over when it ends.
+
+With an election, inputs run and tables are written in the terms that this process leads only (`pipeline.terms`); it
+answers questions, and says who leads, all the time.
 """
 
 from __future__ import annotations
@@ -13,15 +16,19 @@ import signal
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kubewitness.config import alive
 from kubewitness.config.state import StatePaths
-from kubewitness.contracts import Input
+from kubewitness.contracts import Input, Sink
 from kubewitness.journal import SIZE_LIMIT, Journal
 from kubewitness.pipeline.committer import Committer
 from kubewitness.pipeline.supervisor import Supervisor
 from kubewitness.store.keeper import KeeperOptions as KeeperOptions
 from kubewitness.store.keeper import StoreKeeper
+
+if TYPE_CHECKING:
+    from kubewitness.election import Election, ElectionOptions
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +54,12 @@ class Recorder:
     grace: float = 10.0
     #: told once everything has started: the server's address, "" without one
     on_started: Callable[[str], None] = lambda address: None
+    #: inputs that listen: those of a standby listen, too, and refuse
+    receivers: Sequence[Input] = ()
+    #: stands for the leadership among several recorders of one store
+    election: ElectionOptions | None = None
     supervisor: Supervisor = field(init=False)
+    _election: Election | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self.supervisor = Supervisor(grace=self.grace)
@@ -66,24 +78,55 @@ class Recorder:
                 _log.info("the last recorder of this state did not end by itself; the journal was checked and is sound")
             committer = Committer(journal)
             self.supervisor.add_drain(committer.close)
-            for source in self.inputs:
-                self.supervisor.add_input(source, committer)
             self.supervisor.add_service("status file", self._publish)
-            keeper = StoreKeeper(self.paths, journal, self.keeping)
-            await asyncio.to_thread(keeper.start)
-            try:
-                async with self._server(committer, keeper) as address:
-                    self.on_started(address)
-                    await self.supervisor.run()
-            finally:
-                # Drains what the inputs' last batches put into the journal; what fails now is safe there.
-                await asyncio.to_thread(keeper.stop)
+            async with self._electing(journal):
+                keeper = self._parts(committer)
+                await asyncio.to_thread(keeper.start)
+                try:
+                    async with self._server(committer, keeper) as address:
+                        self.on_started(address)
+                        await self.supervisor.run()
+                finally:
+                    # Drains what the inputs' last batches put into the journal; what fails now is safe there.
+                    await asyncio.to_thread(keeper.stop)
+
+    @contextlib.asynccontextmanager
+    async def _electing(self, journal: Journal) -> AsyncIterator[None]:
+        if self.election is None:
+            yield
+            return
+        from kubewitness.election import Election
+
+        self._election = Election(self.election, self.paths.store_identity(journal.id))
+        async with self._election.standing(self.stop):
+            yield
+
+    def _parts(self, committer: Committer) -> StoreKeeper:
+        """Adds the inputs; gives the keeper of the store."""
+        sink: Sink = committer
+        inputs, journal = self.inputs, committer.journal
+        keeper = StoreKeeper(self.paths, journal, self.keeping)
+        if self._election is not None:
+            from kubewitness.pipeline.terms import LeaderSink, WhileLeading
+            from kubewitness.store.elected import ElectedKeeper
+
+            terms = self._election.terms
+            sink = LeaderSink(committer, terms)
+            inputs = [WhileLeading(source, terms) for source in inputs]
+            keeper = ElectedKeeper(self.paths, journal, terms, self.keeping)
+        for source in (*inputs, *self.receivers):
+            self.supervisor.add_input(source, sink)
+        return keeper
+
+    def _standing(self) -> dict[str, object]:
+        return {"election": self._election.health()} if self._election is not None else {}
 
     async def _publish(self) -> None:
-        """Tells `kubewitness status`, another process, how the inputs are."""
+        """Tells `kubewitness status`, another process, how the inputs are, and who leads."""
         try:
             while True:
-                await asyncio.to_thread(alive.publish, self.paths.root, self.supervisor.health())
+                said = {**self.supervisor.health(), **self._standing()}
+                await asyncio.to_thread(alive.publish, self.paths.root, said)
                 await asyncio.sleep(alive.EVERY)
         finally:
             alive.withdraw(self.paths.root)
@@ -105,6 +148,7 @@ class Recorder:
             host=self.serving.host,
             port=self.serving.port,
             token_file=self.serving.token_file,
+            not_ready=self._election.not_ready if self._election is not None else None,
         )
         try:
             yield await server.start()
@@ -118,5 +162,6 @@ class Recorder:
 
         return {
             **status(self.paths),
+            **self._standing(),
             "recorder": {**self.supervisor.health(), "committer": committer.health(), "store": keeper.health()},
         }

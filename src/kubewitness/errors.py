@@ -31,9 +31,13 @@ class Malformed(KubewitnessError):
 
 class Fenced(KubewitnessError):
     """A later leader writes the store. The caller stops writing and becomes a standby; nothing of its is lost that
-    its inputs cannot read again from the shared position."""
+    its inputs cannot read again from the shared position. `term` is the later leader's."""
 
     exit_code = 3
+
+    def __init__(self, message: str, term: int = 0) -> None:
+        super().__init__(message)
+        self.term = term
 
 
 class Full(KubewitnessError):

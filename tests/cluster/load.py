@@ -32,6 +32,10 @@ class Load:
     def running(self) -> bool:
         return any(thread.is_alive() for thread in self._threads)
 
+    def stop(self) -> None:
+        """No more rounds, however many were asked for; `join` then waits for those that run."""
+        self._requests = 0
+
     def join(self) -> None:
         for thread in self._threads:
             thread.join(300)

@@ -49,7 +49,7 @@ class Recorder(Part):
         """`kubewitness ARGS` on the same state, whatever its exit code."""
         return subprocess.run(
             [sys.executable, "-m", "kubewitness", *args],
-            env=_environment(self.state),
+            env=self.env,
             capture_output=True,
             text=True,
             timeout=seconds,

@@ -14,12 +14,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kubewitness.cli.elect import add_election, election_of
 from kubewitness.cli.options import add_state, bytes_of, new_cluster, paths_of, seconds_of
 from kubewitness.errors import UsageError
 
 if TYPE_CHECKING:
     from kubewitness.config.state import StatePaths
     from kubewitness.contracts import Input
+    from kubewitness.election import ElectionOptions
     from kubewitness.inputs.kubernetes_admission import KubernetesAdmission
     from kubewitness.inputs.kubernetes_audit import KubernetesAudit
     from kubewitness.inputs.kubernetes_events import KubernetesEvents
@@ -61,6 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     audit.add_argument("--tls-cert", metavar="F", help="TLS certificate of the webhooks (admission cannot do without)")
     audit.add_argument("--tls-key", metavar="F", help="and its key")
+    add_election(parser)
     serving = parser.add_argument_group("serving and storing")
     serving.add_argument("--listen", default="127.0.0.1:8420", metavar="ADDR", help="answer questions there")
     serving.add_argument("--serve-token-file", metavar="F", type=Path, help="bearer token that requests must show")
@@ -88,11 +91,23 @@ def run(args: argparse.Namespace) -> int:
     events, why_not = _events_input(args, redact_key)
     if events is None and not audit and not admission:
         raise UsageError(f"{why_not}; name a cluster with --kubeconfig or --server, or give --audit-file")
-    inputs: list[Input] = [*([events] if events else []), *audit, *admission]
-    return asyncio.run(_record(args, paths, inputs, _start_text(events, why_not, [*audit, *admission], paths)))
+    election = election_of(args, paths)
+    text = _start_text(events, why_not, [*audit, *admission], paths)
+    if election is not None:
+        text += f"\n  election        by lease {election.name}: records while it leads, else stands by"
+    inputs: list[Input] = [*([events] if events else []), *(a for a in audit if not a.listens)]
+    receivers: list[Input] = [*(a for a in audit if a.listens), *admission]
+    return asyncio.run(_record(args, paths, inputs, receivers, election, text))
 
 
-async def _record(args: argparse.Namespace, paths: StatePaths, inputs: list[Input], text: str) -> int:
+async def _record(
+    args: argparse.Namespace,
+    paths: StatePaths,
+    inputs: list[Input],
+    receivers: list[Input],
+    election: ElectionOptions | None,
+    text: str,
+) -> int:
     from kubewitness.app import KeeperOptions, Recorder, Serving
 
     serving = None
@@ -106,7 +121,8 @@ async def _record(args: argparse.Namespace, paths: StatePaths, inputs: list[Inpu
         print(f"{text}\n{answers}\n(Ctrl-C ends)", file=sys.stderr, flush=True)
 
     keeping = KeeperOptions(flush_seconds=args.flush_seconds, max_age=args.max_age, max_bytes=args.max_bytes)
-    await Recorder(paths, inputs, serving, keeping, on_started=started).run()
+    recorder = Recorder(paths, inputs, serving, keeping, on_started=started, receivers=receivers, election=election)
+    await recorder.run()
     return 0
 
 

@@ -31,6 +31,8 @@ def _print(s: dict[str, Any]) -> None:
     recorder = s["recorder"]
     alive = style(f"recording (process {recorder['pid']})", "green") if recorder["alive"] else "nobody records now"
     print(f"state     {s['state']}: {alive}")
+    if s["election"] is not None:
+        _print_election(s["election"], style)
     for source in s["inputs"]:
         _print_input(source, style)
     waiting = sum(t["waiting"]["records"] for t in s["tables"].values())
@@ -51,6 +53,14 @@ def _print(s: dict[str, Any]) -> None:
             first, last, commit = ((c or "-")[:19] for c in cells)
             line = f"{name:<10}{t['rows']:>12}{t['waiting']['records']:>9}{t['files']:>7}{size(t['bytes']):>10}"
             print(f"{line}  {first:<20}{last:<20}{commit}")
+
+
+def _print_election(e: dict[str, Any], style: Callable[[str, str], str]) -> None:
+    """Who leads, and what keeps this one from it."""
+    told = style("leading", "green") if e["leading"] else e["state"]
+    print(f"election  {told} in term {e['term']}, lease {e['lease']} held by {clean(e['holder'] or 'nobody')}")
+    if e["last_error"]:
+        print("          " + style(clean(e["last_error"]), "red"))
 
 
 def _print_input(source: dict[str, Any], style: Callable[[str, str], str]) -> None:

@@ -58,6 +58,11 @@ class KubernetesAudit:
             )
         self.webhook: AuditWebhook | None = None
 
+    @property
+    def listens(self) -> bool:
+        """Whether the API server comes to it, by the webhook."""
+        return self._wants_webhook
+
     def describe(self) -> str:
         """One line for people: what it records from."""
         webhook = f"webhook {url_of(self._listener)}" if self._wants_webhook else ""

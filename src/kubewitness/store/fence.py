@@ -27,7 +27,9 @@ def term_of(table: DeltaTable) -> int:
 def check_term(name: str, table: DeltaTable, term: int | None) -> None:
     """Raises Fenced when a later leader than `term` has committed. Without a term nobody is fenced."""
     if term is not None and (theirs := term_of(table)) > term:
-        raise Fenced(f"table {name}: leader number {theirs} writes the store now, this process was number {term}")
+        raise Fenced(
+            f"table {name}: leader number {theirs} writes the store now, this process was number {term}", theirs
+        )
 
 
 def commit_properties(term: int | None, transactions: Mapping[str, int]) -> CommitProperties:

@@ -90,7 +90,7 @@ class StoreKeeper:
         while True:
             try:
                 o = self._options
-                with StoreWriter.acquire(self._paths, retention=_days(o.max_age), term=o.term) as writer:
+                with StoreWriter.acquire(self._paths, retention=days_of(o.max_age), term=o.term) as writer:
                     for line in writer.repairs:
                         log.warning("%s", line)
                     if told:
@@ -120,7 +120,7 @@ class StoreKeeper:
         drained = time.monotonic()
         compacted = time.monotonic()
         pruned = compacted - o.prune_seconds  # at once: one that is restarted every hour must prune too
-        while True:
+        while self._may_go_on():
             stopping = self._stop.is_set()
             now = time.monotonic()
             if stopping or self._wake.is_set() or now - drained >= o.flush_seconds or self._waiting() >= o.flush_bytes:
@@ -139,6 +139,9 @@ class StoreKeeper:
                     log.info("retention: dropped %d days of tables, %d records", result.days, result.records)
                 pruned = time.monotonic()
             self._wake.wait(o.look_seconds)
+
+    def _may_go_on(self) -> bool:
+        return True
 
     def _waiting(self) -> int:
         """Bytes of records in the journal that are not in the tables yet."""
@@ -164,5 +167,5 @@ class StoreKeeper:
         self._last_error = text
 
 
-def _days(seconds: float | None) -> float | None:
+def days_of(seconds: float | None) -> float | None:
     return None if seconds is None else seconds / 86_400

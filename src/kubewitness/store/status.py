@@ -33,6 +33,7 @@ def status(paths: StatePaths) -> dict[str, Any]:
         "store": str(directory),
         "recorder": {"alive": holder is not None, **(holder or {"pid": None, "since": None})},
         "inputs": _inputs(paths),
+        "election": _election(paths),
         "journal": journal,
         "tables": tables,
         "raw": {"segments": len(raw), "bytes": sum(p.stat().st_size for _, p in raw)},
@@ -49,6 +50,12 @@ def _inputs(paths: StatePaths) -> list[dict[str, Any]]:
         for pid, recorder in published(paths.root).items()
         for name, health in recorder.get("inputs", {}).items()
     ]
+
+
+def _election(paths: StatePaths) -> dict[str, Any] | None:
+    """How the recorder of this state stands in its election; None without one. Of several the one that leads."""
+    found = [recorder["election"] for recorder in published(paths.root).values() if "election" in recorder]
+    return max(found, key=lambda e: bool(e["leading"]), default=None)
 
 
 def _journal(paths: StatePaths) -> dict[str, Any]:

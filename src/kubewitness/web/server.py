@@ -41,11 +41,21 @@ class Server:
     """Serves one state. `sessions` opens a session on the store, `health` says how the process and its parts are."""
 
     def __init__(
-        self, sessions: Sessions, health: Health, sql: Sql, *, host: str, port: int, token_file: Path | None = None
+        self,
+        sessions: Sessions,
+        health: Health,
+        sql: Sql,
+        *,
+        host: str,
+        port: int,
+        token_file: Path | None = None,
+        not_ready: Callable[[], str] | None = None,
     ) -> None:
+        """`not_ready`: why another replica should be asked instead; "" when there is no reason."""
         self._sessions = sessions
         self._sql = sql
         self._health = health
+        self._not_ready = not_ready
         self._host, self._port = host, port
         self._slots = asyncio.Semaphore(CONCURRENT_QUESTIONS)
         self._guard = Guard(host, token_file)
@@ -140,7 +150,7 @@ class Server:
         return web.Response(text="ok\n")
 
     async def _readyz(self, _request: web.Request) -> web.Response:
-        """Ready when the store can be asked."""
+        """Ready when the store can be asked, and no other replica is the leader."""
 
         def look() -> str:
             try:
@@ -150,7 +160,8 @@ class Server:
                 return str(e)
             return ""
 
-        why = await asyncio.to_thread(look)
+        why = self._not_ready() if self._not_ready is not None else ""
+        why = why or await asyncio.to_thread(look)
         return web.Response(text=f"{why or 'ok'}\n", status=503 if why else 200)
 
     async def _openapi(self, _request: web.Request) -> web.Response:
