@@ -178,3 +178,20 @@ def test_trace_refuses_what_is_no_request_and_limits_that_are_none(
     with pytest.raises(SystemExit):
         main(["trace", "abc", "--limit", "0", "--state", state])
     assert "not a number" in capsys.readouterr().err
+
+
+def test_diff_names_the_fields_with_old_and_new_value_and_who(state: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["diff", "deploy/web", "-n", "shop", "--state", state]) == 0
+    out = capsys.readouterr().out
+    assert "spec.template.spec.containers.web.image\n    - shop/web:1.0\n    + shop/web:1.1\n" in out
+    assert "ci-bot, as field manager kubectl-set" in out
+    assert main(["diff", "deploy/web", "-n", "shop", "-o", "json", "--state", state]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert set(answer) == {
+        "found", "object", "uid", "before", "after", "exact", "changes", "unknown", "deleted", "notes", "gaps",
+    }  # fmt: skip
+    assert set(answer["changes"][0]) == {
+        "path", "field", "old", "new", "user", "acting_as", "manager", "webhook", "when", "certainty", "evidence",
+    }  # fmt: skip
+    assert main(["diff", "deploy/nothing", "-n", "shop", "--state", state]) == 1
+    assert main(["diff", "deploy/web", "--from", "1h", "--to", "2h", "--state", state]) == 2

@@ -24,6 +24,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("trace", "trace", "what followed: everything that one request set off, as a tree"),
     ("timeline", "timeline", "everything known about one object, in order"),
     ("show", "show", "an object as it was"),
+    ("diff", "diff", "what changed in an object between two times, and who changed each field"),
     ("search", "search", "records by any field and text"),
     ("top", "top", "the most frequent values of a field"),
     ("sql", "sql", "read-only SQL over the store"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kubewitness.cli.render import Style, age, clean, local_time
+from kubewitness.cli.render_changes import change_lines
 from kubewitness.questions.model import Link, Root, WhoAnswer
 
 _SURE = {"proved": "green", "inferred": "yellow", "unknown": "red"}
@@ -26,6 +27,9 @@ def who_lines(answer: WhoAnswer, style: Style, *, now: int | None = None) -> lis
         lines.append(style("chain, from the effect to its root" if len(answer.chain) > 1 else "evidence", "dim"))
         for i, link in enumerate(answer.chain, 1):
             lines += _link(i, link, style, now)
+    if answer.changes:
+        lines += ["", style("fields that were changed", "dim")]
+        lines += [line for change in answer.changes for line in change_lines(change, style, author=False)]
     if answer.candidates:
         lines += ["", style("as likely", "dim"), *(f"  - {_root(c)}, {local_time(c.when)}" for c in answer.candidates)]
     if answer.missing:

@@ -65,6 +65,11 @@ def changes(old: Any, new: Any) -> list[tuple[Path, Any, Any]]:
     return [c for c in _walk(old, new, ()) if not any(c[0][: len(noise)] == noise for noise in _NOISE)]
 
 
+def everything(old: Any, new: Any) -> list[tuple[Path, Any, Any]]:
+    """The same with status and what the API server moves by itself, but without managedFields."""
+    return [c for c in _walk(old, new, ()) if c[0][:2] != ("metadata", "managedFields")]
+
+
 def _walk(old: Any, new: Any, path: Path) -> Iterator[tuple[Path, Any, Any]]:
     if old == new:
         return

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -68,6 +68,27 @@ class Gap(msgspec.Struct):
     why: str
 
 
+class FieldChange(msgspec.Struct):
+    """One field that was changed, and by whom. A missing `old` or `new` is null: the field was not there.
+
+    `path` are the parts of the field's path; items of lists are named by their key (`containers`, `web`, `image`).
+    `manager` is the field manager of managedFields; where those are not recorded, what the request calls itself.
+    `webhook`: the mutating admission webhook (`configuration/webhook`) whose patch set it.
+    """
+
+    path: list[str]
+    field: str
+    old: Any
+    new: Any
+    user: str | None
+    acting_as: str | None
+    manager: str | None
+    webhook: str | None
+    when: str
+    certainty: Certainty
+    evidence: list[str]
+
+
 class WhoAnswer(msgspec.Struct):
     """The whole answer. `found` false: the records do not tell; `missing` says which would have."""
 
@@ -83,6 +104,8 @@ class WhoAnswer(msgspec.Struct):
     candidates: list[Root] = msgspec.field(default_factory=list)
     missing: list[str] = msgspec.field(default_factory=list)
     gaps: list[Gap] = msgspec.field(default_factory=list)
+    #: of `changed` and `scaled`: the fields that the named request changed
+    changes: list[FieldChange] = msgspec.field(default_factory=list)
 
 
 class TimelineRow(msgspec.Struct):

@@ -1,4 +1,4 @@
-"""An object as it was: the newest whole body at that time, and what is known to have changed since without a body."""
+"""An object as it was: the newest whole body at that time, with the patches since; and what no body tells."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from kubewitness.questions import coverage
 from kubewitness.questions.bodies import is_object, meta
 from kubewitness.questions.facts import Facts, Request, Session, VersionFact
 from kubewitness.questions.lives import choose, lives_of
+from kubewitness.questions.rebuild import Version, versions_of
 from kubewitness.questions.targets import Ref
 
 _FOREVER = 1 << 62
@@ -38,6 +39,8 @@ class ShowAnswer(msgspec.Struct):
     #: whether the object had been deleted by then, and when
     deleted: str | None = None
     notes: list[str] = msgspec.field(default_factory=list)
+    #: answer, watch, asked, rebuilt (docs/diff.md)
+    how: str | None = None
 
 
 def ask(session: Session, question: ShowQuestion) -> ShowAnswer:
@@ -55,17 +58,18 @@ def ask(session: Session, question: ShowQuestion) -> ShowAnswer:
         if r.done and r.ts <= until and life.covers(r.ts, r.uid) and r.subresource in ("", "status", "scale")
     ]
     versions = [v for v in facts.versions(ref) if v.ts <= until and life.covers(v.ts, v.uid)]
-    request, body = _newest_body(facts, writes, ref.name)
-    version = versions[-1] if versions else None
+    request = _newest_whole(facts, writes, ref.name)
+    whole = [t.ts for t in (request, versions[-1] if versions else None) if t is not None]
+    known = versions_of(facts, life, until, since=max(whole, default=None), status=True)
     answer = ShowAnswer(False)
-    shown = 0
-    if version is not None and (request is None or version.ts >= request.ts):
-        answer = ShowAnswer(True, facts.version_body(version), format_us(version.ts), version.id, True)
-        shown = version.ts
-    elif request is not None:
-        answer = ShowAnswer(True, body, format_us(request.ts), request.id, True)
-        shown = request.ts
-    _tell_later(answer, [w for w in writes if w.ts > shown and w.verb != "delete"])
+    last = next((v for v in reversed(known) if v.body is not None), None)
+    if last is not None:
+        answer = ShowAnswer(True, last.body, format_us(last.when), last.id, last.whole and not last.doubt, how=last.how)
+        if last.doubt or not last.whole:
+            answer.notes.append(_rebuilt(last, known))
+    shown = last.when if last is not None else 0
+    bodyless = [v.request for v in known if v.body is None and v.request is not None]
+    _tell_later(answer, bodyless, [w for w in writes if w.ts > max(whole, default=shown) and w.subresource == "status"])
     _tell_deleted(answer, writes, versions)
     if not answer.found:
         answer.notes.append(
@@ -74,20 +78,27 @@ def ask(session: Session, question: ShowQuestion) -> ShowAnswer:
     return answer
 
 
-def _newest_body(facts: Facts, writes: list[Request], name: str) -> tuple[Request | None, Any]:
+def _rebuilt(last: Version, known: list[Version]) -> str:
+    patches = sum(v.how == "rebuilt" for v in known)
+    text = f"rebuilt from {patches} patch(es) of an earlier body" if patches else "as it was sent"
+    return f"{text}; what the API server's defaults and webhooks added is not recorded" + (
+        f"; {last.doubt}" if last.doubt else ""
+    )
+
+
+def _newest_whole(facts: Facts, writes: list[Request], name: str) -> Request | None:
     ordered = list(reversed(writes))
     for start in range(0, len(ordered), _FEW):
         few = ordered[start : start + _FEW]
         for request, bodies in zip(few, facts.all_bodies(few), strict=True):
             whole = request.subresource != "scale" and is_object(bodies.response)
             if whole and meta(bodies.response, "name") == name:
-                return request, bodies.response
-    return None, None
+                return request
+    return None
 
 
-def _tell_later(answer: ShowAnswer, later: list[Request]) -> None:
-    spec = [w for w in later if w.subresource != "status"]
-    status = [w for w in later if w.subresource == "status"]
+def _tell_later(answer: ShowAnswer, later: list[Request], status: list[Request]) -> None:
+    spec = [w for w in later if w.subresource != "status" and w.verb != "delete"]
     if spec:
         answer.exact = False
         answer.unknown_since = format_us(spec[0].ts)

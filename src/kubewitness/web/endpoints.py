@@ -120,6 +120,19 @@ def _show(session: Session, params: Params) -> Any:
     return show.ask(session, show.ShowQuestion(target(session, params), at=moment(params, "at"), uid=uid))
 
 
+def _diff(session: Session, params: Params) -> Any:
+    from kubewitness.questions import diff
+
+    question = diff.DiffQuestion(
+        target(session, params),
+        moment(params, "from"),
+        moment(params, "to"),
+        one(params, "uid") or None,
+        flag(params, "all"),
+    )
+    return diff.ask(session, question)
+
+
 def _trace(session: Session, params: Params) -> Any:
     from kubewitness.questions import trace
 
@@ -195,6 +208,18 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         _timeline,
     ),
     Endpoint("show", "An object as it was", (*_OBJECT, _UID, ("at", "when (default: the latest known)")), _show),
+    Endpoint(
+        "diff",
+        "What changed in an object between two times, and who changed each field",
+        (
+            *_OBJECT,
+            _UID,
+            ("from", "RFC 3339, or an age (default: its first known version)"),
+            ("to", "as from (default: its last known version)"),
+            ("all", "true: with status and what the API server moves by itself"),
+        ),
+        _diff,
+    ),
     Endpoint(
         "trace",
         "What followed: everything that one request set off, as a tree",

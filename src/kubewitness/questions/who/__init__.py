@@ -10,6 +10,8 @@ from kubewitness.questions import coverage
 from kubewitness.questions.facts import Facts, Session, Window
 from kubewitness.questions.lives import Life, choose
 from kubewitness.questions.model import AskedObject, WhoAnswer
+from kubewitness.questions.rebuild.changes import changed_by
+from kubewitness.questions.rebuild.managers import silent_webhooks
 from kubewitness.questions.targets import Ref
 from kubewitness.questions.who import engine, nodes, removal, verbs
 from kubewitness.questions.who.case import Case
@@ -54,7 +56,14 @@ def ask(session: Session, question: WhoQuestion) -> WhoAnswer:
         return _removed(case, asked, life, verb)
     if verb in NODE_VERBS:
         return nodes.ask(case, asked, life, verb, question.at)
-    return verbs.ask(case, asked, life, verb, question.at)
+    answer = verbs.ask(case, asked, life, verb, question.at)
+    if answer.found and verb in ("changed", "scaled"):
+        ident = answer.chain[0].evidence[0]
+        answer.changes = changed_by(case.facts, life, ident)
+        request = next((r for r in case.facts.requests(ref) if r.id == ident), None)
+        for webhook in silent_webhooks(request.annotations) if request else []:
+            case.need(f"which fields the admission webhook {webhook} changed: audit level Request would show its patch")
+    return answer
 
 
 def _check(question: WhoQuestion) -> None:
