@@ -21,7 +21,7 @@ class Batch:
     """What an input hands over at once: committed in one transaction, or not at all."""
 
     chunks: Sequence[Chunk]
-    #: where this input goes on after a restart, by name; opaque bytes that only the input reads
+    #: where this input goes on after a restart, by name; opaque bytes that only the input reads; b"" removes it
     positions: Mapping[str, bytes] = field(default_factory=dict)
 
 

@@ -40,6 +40,23 @@ class Note(msgspec.Struct, omit_defaults=True, array_like=False):
     flags: tuple[str, ...] = ()
 
 
+class Origin(msgspec.Struct, omit_defaults=True):
+    """The file that all records of a chunk are lines of, and how outputs show them (log files only)."""
+
+    #: as the input found it, and the file behind it when that is a link
+    file: str
+    target: str = ""
+    #: of the chunk's first byte in the file; the records follow one another there, unless a note says otherwise
+    offset: int = -1
+    node: str = ""
+    #: Fluent Bit's keys of input tail: of the text, of the file's name (if shown), of the offset (if shown)
+    key: str = "log"
+    path_key: str = ""
+    offset_key: str = ""
+    #: names of a CRI line's four fields, by commas
+    fields: str = ""
+
+
 class ChunkHeader(msgspec.Struct):
     """All of a chunk but its data; written to the journal as MessagePack."""
 
@@ -55,6 +72,7 @@ class ChunkHeader(msgspec.Struct):
     #: KEY_BYTES a record, in order; empty when the records have no identity
     keys: bytes
     notes: dict[int, Note] = msgspec.field(default_factory=dict)
+    origin: Origin | None = None
 
 
 class Chunk:
@@ -69,6 +87,7 @@ class Chunk:
         "keys",
         "lines",
         "notes",
+        "origin",
         "received_us",
         "source",
         "table",
@@ -90,6 +109,7 @@ class Chunk:
         notes: dict[int, Note] | None = None,
         lines: bool = False,
         decoded: Sequence[Any] | None = None,
+        origin: Origin | None = None,
     ) -> None:
         self.table = table
         self.data = data
@@ -105,6 +125,7 @@ class Chunk:
         self.lines = lines
         #: the records as their format decodes them, where the process that took them in also stores them; not kept
         self.decoded = decoded
+        self.origin = origin
 
     def __len__(self) -> int:
         return len(self.ends)
@@ -128,6 +149,16 @@ class Chunk:
     def key(self, index: int) -> bytes:
         return self.keys[index * KEY_BYTES : (index + 1) * KEY_BYTES]
 
+    def place(self, index: int, start: int) -> tuple[str, int]:
+        """(file, byte offset) of the record that begins at `start` of `data`; ("", -1) where it is not known."""
+        note = self.notes.get(index)
+        origin = self.origin
+        if origin is None:
+            return (note.file, note.offset) if note is not None else ("", -1)
+        if note is not None and note.offset >= 0:
+            return note.file or origin.file, note.offset
+        return origin.file, origin.offset + start if origin.offset >= 0 else -1
+
     def select(self, indexes: Sequence[int]) -> Chunk:
         """A chunk of only these records (ascending indexes), everything else kept."""
         if len(indexes) == len(self):
@@ -143,8 +174,13 @@ class Chunk:
         )
         for i in indexes:
             start, end = spans[i]
-            builder.add(self.data[start:end], self.key(i), self.notes.get(i))
-        return builder.take()
+            note = self.notes.get(i)
+            if self.origin is not None:
+                note = msgspec.structs.replace(note or Note(), offset=self.place(i, start)[1])
+            builder.add(self.data[start:end], self.key(i), note)
+        chunk = builder.take()
+        chunk.origin = self.origin
+        return chunk
 
     def header(self) -> bytes:
         return _encode_header(
@@ -158,6 +194,7 @@ class Chunk:
                 self.ends.tobytes(),
                 self.keys,
                 self.notes,
+                self.origin,
             )
         )
 
@@ -178,6 +215,7 @@ class Chunk:
             received_us=h.received_us,
             form=h.form,
             notes=h.notes,
+            origin=h.origin,
         )
 
 

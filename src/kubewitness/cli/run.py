@@ -13,6 +13,7 @@ import contextlib
 import hashlib
 import importlib
 import logging
+import re
 import secrets
 import signal
 import sys
@@ -101,7 +102,7 @@ class _Pipeline:
                 raise UsageError(f"{section.where('alias')}: two outputs are called {name!r}")
             aliases.add(name)
             match = section.keys.get("match", "*")
-            if not any(matcher(match).fullmatch(tag) for tag in self._tags):
+            if not any(_may_match(match, tag) for tag in self._tags):
                 raise UsageError(
                     f"{section.where('match')}: match {match!r} of output {section.plugin} fits no input's tag; "
                     f"there is {', '.join(self._tags)}"
@@ -194,6 +195,15 @@ def _located(section: Section) -> Iterator[None]:
     except UsageError as e:
         named = next((key for key in section.keys if repr(key) in str(e)), "")
         raise UsageError(f"{section.where(named)}: {e}") from e
+
+
+def _may_match(match: str, tag: str) -> bool:
+    """Whether a `match` can fit a tag, which may have placeholders of its own: tail's `*` and `<name>`."""
+    if matcher(match).fullmatch(tag):
+        return True
+    begins = re.split(r"[*<]", tag, maxsplit=1)
+    wanted = match.partition("*")[0]
+    return len(begins) > 1 and (begins[0].startswith(wanted) or wanted.startswith(begins[0]))
 
 
 def _output_name(section: Section, index: int) -> str:

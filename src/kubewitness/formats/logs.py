@@ -166,8 +166,22 @@ def _time(value: bytes) -> int:
     return 0
 
 
-def place(path: str) -> Place:
-    """The pod that a log file belongs to, from kubelet's file names (/var/log/containers, /var/log/pods)."""
+def place(path: str, target: str = "") -> Place:
+    """The pod that a log file belongs to, from kubelet's file names (/var/log/containers, /var/log/pods).
+
+    The former has the container's id, the latter the pod's uid: `target`, what `path` links to, tells the other.
+    """
+    found = _place(path)
+    if not target:
+        return found
+    more = _place(target)
+    if not found.pod:
+        return more
+    same = (more.namespace, more.pod, more.container) == (found.namespace, found.pod, found.container)
+    return msgspec.structs.replace(found, pod_uid=more.pod_uid or found.pod_uid) if same else found
+
+
+def _place(path: str) -> Place:
     match = _CONTAINERS.search(path)
     if match is not None:
         pod, namespace, container, container_id = match.groups()

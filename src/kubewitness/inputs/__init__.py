@@ -6,5 +6,6 @@
 INPUTS: dict[str, tuple[str, str]] = {
     "kubernetes_events": ("kubewitness.inputs.kubernetes_events", "KubernetesEvents"),
     "kubernetes_audit": ("kubewitness.inputs.kubernetes_audit", "KubernetesAudit"),
+    "tail": ("kubewitness.inputs.tail", "Tail"),
     "kubernetes_admission": ("kubewitness.inputs.kubernetes_admission", "KubernetesAdmission"),
 }

@@ -28,7 +28,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -69,6 +69,8 @@ class Block(NamedTuple):
     file: str
     offset: int
     length: int = 0
+    #: what the file is known by, as long as it lives: its inode and its first line
+    identity: bytes = b""
 
 
 @dataclass(slots=True)
@@ -90,9 +92,17 @@ class _File:
     searched: int = 0
     #: of a compressed file; offsets are those of its contents
     unpacked: Gunzip | None = None
+    identity: bytes = b""
 
     def pread(self, length: int, offset: int) -> bytes:
         return self.unpacked.pread(length, offset) if self.unpacked else os.pread(self.handle, length, offset)
+
+    def block(self, data: bytes, length: int = 0) -> Block:
+        """What was read at `offset`."""
+        if not self.identity:
+            start = self.pread(_PRINT_BYTES, 0).partition(b"\n")[0]
+            self.identity = hashlib.blake2b(start, digest_size=16, salt=self.inode.to_bytes(8, "big")).digest()
+        return Block(data, self.name, self.offset, length, self.identity)
 
     def saved(self) -> Saved:
         return Saved(self.inode, self.print, self.print_bytes, self.offset, self.mtime_ns)
@@ -112,11 +122,15 @@ class RotatedFile:
         rotate_wait: float = 5.0,
         lost_wait: float = 0.0,
         line_limit: int = 16 * 1024 * 1024,
+        long_kept: int = 0,
+        first: Literal["head", "end", "rotated"] = "head",
     ) -> None:
+        """`first`: where to begin without a position: at the head of the file, at its end, or with what was rotated."""
         self.path = Path(path).expanduser().absolute()
         self._rotate_wait = rotate_wait
         self._lost_wait = lost_wait
         self._line_limit = line_limit
+        self._long_kept = long_kept or _LONG_KEPT
         name, stem, suffix = map(re.escape, (self.path.name, self.path.stem, self.path.suffix))
         self._rotated = re.compile(rf"(?:{stem}-\d{{4}}-\d\d-\d\dT[^/]*{suffix}|{name}[.-]\d[\d.-]*?)(?:\.gz)?")
         self._files: list[_File] = []
@@ -135,10 +149,12 @@ class RotatedFile:
         if saved is not None:
             with contextlib.suppress(msgspec.MsgspecError):
                 position = _decoder.decode(saved)
-        if position is None:
-            self._start_here()
-        else:
+        if position is not None:
             self._resume(position)
+        elif first != "rotated":
+            self._start_here()
+            if first == "end":
+                self._skip_to_end()
 
     # --- the stream --------------------------------------------------------------------------------------------------
 
@@ -187,6 +203,11 @@ class RotatedFile:
         """Whether there is a file at all."""
         return bool(self._files)
 
+    @property
+    def has_rotated(self) -> bool:
+        """Whether there are files that it was rotated to."""
+        return len(self._names()) > 1
+
     def close(self) -> None:
         for file in self._files:
             os.close(file.handle)
@@ -217,7 +238,7 @@ class RotatedFile:
         if len(data) < want and end == len(data):
             file.size = stat.st_size if file.unpacked or stat.st_size == file.offset + end else -1
         file.mtime_ns = stat.st_mtime_ns
-        block = Block(data[:end], file.name, file.offset)
+        block = file.block(data[:end])
         file.offset += end
         self._remember_start(file)
         return block
@@ -236,7 +257,7 @@ class RotatedFile:
                 break
             at += len(data)
         length = at + found - file.offset
-        block = Block(file.pread(_LONG_KEPT, file.offset), file.name, file.offset, length)
+        block = file.block(file.pread(self._long_kept, file.offset), length)
         file.offset += length + 1
         file.searched = 0
         self._remember_start(file)
@@ -247,7 +268,7 @@ class RotatedFile:
         data = file.pread(self._line_limit, file.offset)
         if not data:
             return None
-        block = Block(data, file.name, file.offset)
+        block = file.block(data)
         file.offset += len(data)
         self._remember_start(file)
         return block
@@ -327,6 +348,19 @@ class RotatedFile:
                     self._remember(Saved(stat.st_ino, *start, stat.st_size, stat.st_mtime_ns))
                     self._floor_ns = max(self._floor_ns, stat.st_mtime_ns)
 
+    def _skip_to_end(self) -> None:
+        """The last line that is not complete yet is read whole."""
+        handle = _open(self.path)
+        if handle is None:
+            return
+        stat = os.fstat(handle)
+        file = _file(self.path, handle, stat)
+        begin = max(0, stat.st_size - self._line_limit)
+        file.offset = begin + os.pread(handle, self._line_limit, begin).rfind(b"\n") + 1
+        self._remember_start(file)
+        self._files.append(file)
+        self._live = stat.st_ino
+
     def _resume(self, position: Position) -> None:
         self._done = position.done
         self._floor_ns = position.floor_ns
@@ -402,6 +436,7 @@ class RotatedFile:
                 self._files.insert(self._files.index(file), copy)
                 break
         file.offset, file.print, file.print_bytes, file.size, file.searched = 0, "", 0, -1, 0
+        file.identity = b""
         self._again = True
 
     def _finish(self, file: _File) -> None:

@@ -36,7 +36,10 @@ class Append:
             self._con.executemany(
                 "INSERT INTO position VALUES (?, ?, ?)"
                 " ON CONFLICT (name) DO UPDATE SET value = excluded.value, updated_us = excluded.updated_us",
-                [(name, value, self._now) for name, value in batch.positions.items()],
+                [(name, value, self._now) for name, value in batch.positions.items() if value],
+            )
+            self._con.executemany(
+                "DELETE FROM position WHERE name = ?", [(name,) for name, value in batch.positions.items() if not value]
             )
         return Taken(stored, sum(len(chunk) for chunk, _ in chunks) - stored)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from kubewitness.formats import logshapes
 from kubewitness.formats.record_times import times_us
 from kubewitness.outputs.dates import Dates, seconds_and_nanoseconds
 from kubewitness.record import Chunk, Note
@@ -21,13 +22,16 @@ def json_lines(chunk: Chunk, dates: Dates | None = None) -> bytes:
     """The chunk as JSON lines, one per record, each with its newline; with `dates`, each with its time.
 
     A pretty-printed record is put on one line (a newline in JSON is only ever white space). What is not JSON goes
-    into an object: a log line as {"log": ...}, a reject as {"reject": {"file", "offset", "reason"}, "raw": ...}.
+    into an object: a log line in Fluent Bit's shapes (`formats.logshapes`), a reject as
+    {"reject": {"file", "offset", "reason"}, "raw": ...}.
     """
     if dates is not None:
         return b"".join(dates.put(line, us) + b"\n" for line, us in zip(_objects(chunk), times_us(chunk), strict=True))
     if chunk.table in _JSON_TABLES and (chunk.lines or chunk.data.count(b"\n") == len(chunk)):
         return chunk.data
-    return b"".join(line + b"\n" for line in _objects(chunk))
+    if chunk.table == "logs":
+        return logshapes.lines(chunk)
+    return b"\n".join((*_objects(chunk), b""))
 
 
 def tagged_lines(chunk: Chunk) -> bytes:
@@ -45,7 +49,7 @@ def _objects(chunk: Chunk) -> Iterator[bytes]:
         return (r.replace(b"\r\n", b" ").replace(b"\n", b" ") for r in chunk.records())
     if chunk.table == "rejects":
         return _rejects(chunk)
-    return (_encode({"log": _text(r)}) for r in chunk.records())
+    return iter(logshapes.objects(chunk))
 
 
 def _rejects(chunk: Chunk) -> Iterator[bytes]:

@@ -194,7 +194,7 @@ class MemoryQueue:
 
     async def position(self, name: str) -> bytes | None:
         if name in self._positions or self._durable is None:
-            return self._positions.get(name)
+            return self._positions.get(name) or None
         return await asyncio.to_thread(self._durable.position, name)
 
     # --- Feed --------------------------------------------------------------------------------------------------------

@@ -180,8 +180,12 @@ def _admission(chunk: Chunk, index: int, raw: bytes, note: Note, key: bytes, sta
 
 def _log(chunk: Chunk, index: int, raw: bytes, note: Note, key: bytes, start: int) -> Row:
     line = logs.decode(chunk.form, raw, chunk.received_us)
-    file = note.file or chunk.source
+    file, offset = chunk.place(index, start)
+    file = file or chunk.source
     where = logs.place(file)
+    node = ""
+    if chunk.origin is not None:
+        where, node = logs.place(file, chunk.origin.target), chunk.origin.node
     text = hashlib.blake2b(raw, digest_size=16).hexdigest()
     return (
         line.us or chunk.received_us,
@@ -190,7 +194,7 @@ def _log(chunk: Chunk, index: int, raw: bytes, note: Note, key: bytes, start: in
         where.container,
         where.container_id,
         where.pod_uid,
-        "",
+        node,
         line.stream,
         line.severity,
         line.message,
@@ -199,12 +203,12 @@ def _log(chunk: Chunk, index: int, raw: bytes, note: Note, key: bytes, start: in
         "",
         "",
         file,
-        note.offset if note.offset >= 0 else None,
+        offset if offset >= 0 else None,
         *_tail(
             note,
             _flags(note, "" if line.us else ARRIVAL),
             # without an identity from its input: the same text at the same place of the same file is the same line
-            key or record_key("log", chunk.cluster, file, str(note.offset), str(line.us), text),
+            key or record_key("log", chunk.cluster, file, str(offset), str(line.us), text),
             object_key(chunk.cluster, "", "pods", where.namespace, where.pod) if where.pod else 0,
             start,
             raw,
