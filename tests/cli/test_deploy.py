@@ -15,18 +15,24 @@ from kubewitness.cli.deploy import PARTS, manifest
 ROOT = Path(__file__).resolve().parents[2]
 
 
+#: what `deploy/replicas.yaml` was printed with
+STORE = "s3://bucket/kubewitness"
+
+
 def documents(part: str, **values: Any) -> list[dict[str, Any]]:
+    if part == "replicas":
+        values.setdefault("store", STORE)
     return list(yaml.safe_load_all(manifest(part, **values)))
 
 
-def recorder(kind: str) -> dict[str, Any]:
-    (found,) = (d for d in documents("recorder") if d["kind"] == kind)
+def recorder(kind: str, part: str = "recorder") -> dict[str, Any]:
+    (found,) = (d for d in documents(part) if d["kind"] == kind)
     return found
 
 
 @pytest.mark.parametrize("part", PARTS)
 def test_every_part_is_printed_and_is_the_file_in_deploy(part: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["deploy", part]) == 0
+    assert main(["deploy", part, *(["--store", STORE] if part == "replicas" else [])]) == 0
     assert capsys.readouterr().out == (ROOT / "deploy" / f"{part}.yaml").read_text()
     for document in documents(part):
         if part != "k3s":

@@ -41,13 +41,21 @@ class Reader(Recorder):
 class Replica(Recorder):
     """`kubewitness record --leader-elect`; answers on `port`, takes audit batches on `audit_port`."""
 
-    def __init__(self, name: str, folder: Path, kubeconfig: Path, store: SharedStore | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        access: Sequence[str],
+        store: SharedStore | None = None,
+        namespace: str = "default",
+    ) -> None:
         self.port, self.audit_port = free_port(), free_port()
         self._store = store or SharedStore()
         duration, renew, retry = SHORT
         super().__init__(
             folder / "state",
-            *("--kubeconfig", str(kubeconfig), "--leader-elect", "--identity", name, "--lease-namespace", "default"),
+            *access,
+            *("--leader-elect", "--identity", name, "--lease-namespace", namespace),
             *("--lease-duration", duration, "--renew-deadline", renew, "--retry-period", retry),
             *("--audit-listen", f"127.0.0.1:{self.audit_port}", "--flush-seconds", "1"),
             *self._store.flags,

@@ -36,8 +36,7 @@ def replicas_of(
     with ControlPlane(Options(nodes=(), scheduler=False), binaries) as cluster:
         cluster.apply(namespace("load"))
         cluster.wait_namespace("load")
-        kubeconfig = cluster.pki.users["admin"].kubeconfig
-        replicas = [Replica(name, folder, kubeconfig, store) for name, folder in folders.items()]
+        replicas = [Replica(name, folder, admin(cluster), store) for name, folder in folders.items()]
         try:
             for replica in replicas:
                 replica.start()
@@ -45,6 +44,10 @@ def replicas_of(
         finally:
             for replica in replicas:
                 replica.stop()
+
+
+def admin(cluster: ControlPlane) -> list[str]:
+    return ["--kubeconfig", str(cluster.pki.users["admin"].kubeconfig)]
 
 
 def leader_of(replicas: Sequence[Replica], seconds: float = 60.0) -> Replica:
@@ -169,7 +172,7 @@ def test_a_leader_that_is_killed_or_frozen_loses_no_version_and_stores_none_twic
 def test_two_replicas_without_a_store_in_common_are_refused(binaries: Binaries, tmp_path: Path) -> None:
     with replicas_of(binaries, {"a": tmp_path / "a"}) as (cluster, (first,)):
         leader_of([first])
-        second = Replica("b", tmp_path / "b", cluster.pki.users["admin"].kubeconfig)
+        second = Replica("b", tmp_path / "b", admin(cluster))
         second.start()
         until("the second one to end", lambda: not second.running, 30)
         assert "replicas need one store that all of them can reach (--store s3://...)" in second.log.read_text()
