@@ -102,6 +102,12 @@ class Faults:
         )
 
 
+def killed_and_frozen(binaries: Binaries, folder: Path, store: SharedStore, count: int) -> None:
+    with replicas_of(binaries, {"a": folder / "a", "b": folder / "b"}, store) as (cluster, replicas):
+        faults = Faults(replicas, chance(), ("killed", "frozen"))
+        prove(cluster, replicas, Reader(folder / "reader", store), faults, count)
+
+
 def chance() -> random.Random:
     seed = int(os.environ.get("KUBEWITNESS_SEED") or random.SystemRandom().randrange(10**6))
     print(f"\nKUBEWITNESS_SEED={seed}")
@@ -163,10 +169,13 @@ def test_a_warm_standby_on_the_same_state_goes_on_where_a_killed_leader_was(bina
 def test_a_leader_that_is_killed_or_frozen_loses_no_version_and_stores_none_twice(
     binaries: Binaries, tmp_path: Path
 ) -> None:
-    store = SharedStore(("--store", str(tmp_path / "store")))
-    with replicas_of(binaries, {"a": tmp_path / "a", "b": tmp_path / "b"}, store) as (cluster, replicas):
-        faults = Faults(replicas, chance(), ("killed", "frozen"))
-        prove(cluster, replicas, Reader(tmp_path / "reader", store), faults, 4)
+    killed_and_frozen(binaries, tmp_path, SharedStore(("--store", str(tmp_path / "store"))), 4)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+def test_twenty_times_over(binaries: Binaries, tmp_path: Path) -> None:
+    killed_and_frozen(binaries, tmp_path, SharedStore(("--store", str(tmp_path / "store"))), 20)
 
 
 def test_two_replicas_without_a_store_in_common_are_refused(binaries: Binaries, tmp_path: Path) -> None:

@@ -184,6 +184,18 @@ async def test_a_term_given_up_is_not_prolonged_and_the_next_one_passes_what_the
         assert server.leases.spec()["leaseTransitions"] == 8
 
 
+async def test_a_term_whose_work_cannot_go_on_is_left_to_another(caplog: pytest.LogCaptureFixture) -> None:
+    async with cluster("a", "b") as (server, (a, b)):
+        a.start()
+        await soon(lambda: a.leads)
+        b.start()
+        a.leadership.give_up(0)
+        await soon(lambda: b.leads)
+        assert server.leases.spec()["leaseTransitions"] == 1
+        await asyncio.sleep(TIMES.duration)
+        assert b.leads
+
+
 @pytest.mark.parametrize(
     ("code", "said"),
     [(403, "not allowed to create leases.coordination.k8s.io 'kubewitness' in namespace 'default'"), (401, "401")],

@@ -36,6 +36,7 @@ class Leadership:
         self._term: int | None = None
         self._until = -math.inf
         self._above = -1
+        self._hand_over = False
 
     def holds(self, term: int) -> bool:
         """Whether that term goes on at this moment."""
@@ -49,12 +50,20 @@ class Leadership:
             return self._term if self._clock() < self._until else None
 
     def give_up(self, term: int, *, outdone_by: int | None = None) -> None:
-        """Ends a term from within: its work cannot go on. `outdone_by`: the term that the store has seen already."""
+        """Ends a term from within: its work cannot go on, another replica shall try. `outdone_by`: only because the
+        store has seen that later term; this one may stand for one above it at once."""
         with self._lock:
             if self._term == term:
                 self._term = None
+                self._hand_over = outdone_by is None
             if outdone_by is not None:
                 self._above = max(self._above, outdone_by)
+
+    def hand_over(self) -> bool:
+        """Whether the term that ended last is to be left to another; asked once."""
+        with self._lock:
+            asked, self._hand_over = self._hand_over, False
+            return asked
 
     @property
     def term_above(self) -> int:
@@ -128,6 +137,9 @@ class Elector:
             self._counts["lost"] += 1
             await self._stand_down()
             self._state = "standby"
+            if self._leadership.hand_over():
+                await self._give_back()
+                await asyncio.sleep(self._candidacy.times.duration)
 
     async def _stand_down(self) -> None:
         try:
@@ -213,12 +225,15 @@ class Elector:
         self._leadership.end()
         self._state = "released"
         if held:
-            with contextlib.suppress(KubewitnessError, TimeoutError, OSError):
-                async with asyncio.timeout(self._candidacy.times.renew / 2):
-                    # read again: a renewal may have been broken off after the server had taken it
-                    self._candidacy.saw(await self._read())
-                    if self._candidacy.holder == self._candidacy.identity:
-                        await self._write(self._candidacy.release())
+            await self._give_back()
+
+    async def _give_back(self) -> None:
+        with contextlib.suppress(KubewitnessError, TimeoutError, OSError):
+            async with asyncio.timeout(self._candidacy.times.renew / 2):
+                # read again: a renewal may have been broken off after the server had taken it
+                self._candidacy.saw(await self._read())
+                if self._candidacy.holder == self._candidacy.identity:
+                    self._candidacy.saw(await self._write(self._candidacy.release()))
 
     # --- requests ----------------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ At the beginning of a term, before any input starts:
 from __future__ import annotations
 
 import logging
+import time
 from typing import Protocol
 
 from kubewitness.config.state import StatePaths
@@ -25,6 +26,8 @@ _log = logging.getLogger("kubewitness.store")
 _TERM = "kubewitness/term"
 #: seconds between two looks whether this process leads
 _LOOK = 0.05
+#: seconds after which one that cannot open the store leaves the leadership to another, which perhaps can
+_PATIENCE = 60.0
 #: seconds that the thread has for its last drain at the end of the process
 _LAST_DRAIN = 60.0
 
@@ -80,6 +83,7 @@ class ElectedKeeper(StoreKeeper):
 
     def _serve(self, term: int) -> None:
         """One term, from its beginning to its end: errors are retried within it, a later leader ends it."""
+        taken = time.monotonic()
         while self._turn.holds(term):
             try:
                 retention = days_of(self._options.max_age)
@@ -93,6 +97,9 @@ class ElectedKeeper(StoreKeeper):
                 self._turn.give_up(term, outdone_by=e.term)
             except Exception as e:
                 self._fail(e)
+                if self._term is None and time.monotonic() - taken > _PATIENCE:
+                    _log.warning("store: it could not be opened for %.0f s; another replica shall try", _PATIENCE)
+                    self._turn.give_up(term)
                 self._stop.wait(self._options.retry_seconds)
             if self._stop.is_set():
                 break
