@@ -195,3 +195,13 @@ def test_diff_names_the_fields_with_old_and_new_value_and_who(state: str, capsys
     }  # fmt: skip
     assert main(["diff", "deploy/nothing", "-n", "shop", "--state", state]) == 1
     assert main(["diff", "deploy/web", "--from", "1h", "--to", "2h", "--state", state]) == 2
+
+
+def test_granted_says_which_binding_and_exits_1_where_none_is(state: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["who", "granted", "bob", "delete", "pods", "-n", "shop", "--state", state]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("bob could delete pods in shop by RoleBinding/shop/devs-developer of ClusterRole/developer")
+    assert "binding by admin" in out
+    assert main(["who", "granted", "bob", "get", "secrets", "-n", "payments", "--state", state]) == 1
+    assert main(["who", "granted", "rolebinding/devs-developer", "-n", "shop", "-q", "--state", state]) == 0
+    assert main(["who", "granted", "pod/web", "-n", "shop", "--state", state]) == 2

@@ -4,8 +4,10 @@
   kubewitness who pod/web-1 -n shop            the same, if the pod is gone
   kubewitness who drained node/n1 --at 10:42
   kubewitness who read secret/db -n shop -o json
+  kubewitness who granted bob delete pods -n shop --at 10:42
+                                               which binding gave that right, and who made it
 
-VERB: deleted, evicted, killed, created, changed, scaled, read, exec; for nodes also cordoned, uncordoned,
+VERB: deleted, evicted, killed, created, changed, scaled, read, exec, granted; for nodes also cordoned, uncordoned,
 drained, tainted. Without one: deleted, if the object is gone, else changed (or scaled, if that came later).
 Exit code 1 when the records do not tell; the answer then says which records would have.
 """
@@ -22,10 +24,16 @@ from kubewitness.cli.render_who import who_lines
 from kubewitness.errors import UsageError
 from kubewitness.questions import who
 
+#: `granted KIND NAME` asks about a binding; more words ask about a right
+_BINDING_WORDS = 3
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("words", nargs="+", metavar="[VERB] KIND/NAME", help="what happened to which object")
     parser.add_argument("--at", metavar="T", help="the object that had this name then, and what was done up to then")
+    parser.add_argument(
+        "--group", action="append", default=[], metavar="G", help="of granted: a group that the user is in (repeatable)"
+    )
     options.add_object(parser)
     options.add_time(parser)
     options.add_output(parser)
@@ -33,6 +41,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.words[0] == "granted" and len(args.words) > _BINDING_WORDS:
+        from kubewitness.cli import granted
+
+        return granted.run(args)
     verb, words = split_verb(args.words)
     with session_of(args) as session:
         question = who.WhoQuestion(

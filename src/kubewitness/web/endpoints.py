@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from kubewitness.errors import UsageError
-from kubewitness.questions.coverage import find_target
-from kubewitness.questions.facts import Session
+from kubewitness.questions.coverage import cluster_of, find_target
+from kubewitness.questions.facts import Facts, Session
 from kubewitness.questions.targets import Ref
 from kubewitness.questions.times import parse_time
 
@@ -120,6 +120,20 @@ def _show(session: Session, params: Params) -> Any:
     return show.ask(session, show.ShowQuestion(target(session, params), at=moment(params, "at"), uid=uid))
 
 
+def _granted(session: Session, params: Params) -> Any:
+    from kubewitness.questions import granted
+
+    for name in ("user", "verb", "resource"):
+        if not one(params, name):
+            raise UsageError(f"parameter {name!r} is missing, for instance user=bob&verb=delete&resource=pods")
+    cluster = cluster_of(session, one(params, "cluster") or None)
+    space = one(params, "namespace") or None
+    right = granted.right_of(Facts(session, cluster), one(params, "verb"), one(params, "resource"), space)
+    groups = list(params.get("group", []))
+    question = granted.GrantedQuestion(cluster, one(params, "user"), right, moment(params, "at"), groups)
+    return granted.ask(session, question)
+
+
 def _diff(session: Session, params: Params) -> Any:
     from kubewitness.questions import diff
 
@@ -208,6 +222,20 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         _timeline,
     ),
     Endpoint("show", "An object as it was", (*_OBJECT, _UID, ("at", "when (default: the latest known)")), _show),
+    Endpoint(
+        "granted",
+        "Which binding gave a user a right, and who made it",
+        (
+            ("user", "the user, or system:serviceaccount:NAMESPACE:NAME"),
+            ("verb", "get, list, create, delete, ..."),
+            ("resource", "pods, pods/log, deploy/web, /healthz"),
+            ("namespace", "namespace (default: default)"),
+            _CLUSTER,
+            ("group", "a group that the user is in; may be repeated"),
+            ("at", "when (default: now)"),
+        ),
+        _granted,
+    ),
     Endpoint(
         "diff",
         "What changed in an object between two times, and who changed each field",

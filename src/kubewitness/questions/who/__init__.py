@@ -18,7 +18,7 @@ from kubewitness.questions.who.case import Case
 from kubewitness.questions.who.mechanisms import finalizers
 
 #: every verb, and what it asks of; nodes have their own
-VERBS = ("deleted", "evicted", "killed", "created", "changed", "scaled", "read", "exec")
+VERBS = ("deleted", "evicted", "killed", "created", "changed", "scaled", "read", "exec", "granted")
 NODE_VERBS = ("cordoned", "uncordoned", "drained", "tainted")
 
 
@@ -57,7 +57,7 @@ def ask(session: Session, question: WhoQuestion) -> WhoAnswer:
     if verb in NODE_VERBS:
         return nodes.ask(case, asked, life, verb, question.at)
     answer = verbs.ask(case, asked, life, verb, question.at)
-    if answer.found and verb in ("changed", "scaled"):
+    if answer.found and verb in ("changed", "scaled", "granted"):
         ident = answer.chain[0].evidence[0]
         answer.changes = changed_by(case.facts, life, ident)
         request = next((r for r in case.facts.requests(ref) if r.id == ident), None)
@@ -76,6 +76,10 @@ def _check(question: WhoQuestion) -> None:
         raise UsageError(f"unknown verb {verb!r}{hint}; known: {', '.join((*VERBS, *NODE_VERBS))}")
     if verb in NODE_VERBS and resource != "nodes":
         raise UsageError(f"only nodes are {verb}; ask for instance: who {verb} node/NAME")
+    if verb == "granted" and resource not in ("rolebindings", "clusterrolebindings"):
+        raise UsageError(
+            "granted asks about a binding (who granted rolebinding/NAME) or a right (who granted USER VERB RESOURCE)"
+        )
     if verb in ("evicted", "killed", "exec") and resource != "pods":
         raise UsageError(f"{verb!r} asks about pods; ask for instance: who {verb} pod/NAME")
 

@@ -34,7 +34,7 @@ def ask(case: Case, asked: AskedObject, life: Life, verb: str, at_us: int | None
     until = _FOREVER if at_us is None else at_us + SKEW_US // 4
     if verb == "created":
         return _chain(case, asked, creation.find(case, life), "direct", f"the creation of {life.ref.said()}")
-    if verb == "changed":
+    if verb in ("changed", "granted"):  # whoever wrote a binding last gave what it gives
         return _chain(case, asked, _changed(case, life, until), "direct", f"a change of {life.ref.said()}")
     if verb == "scaled":
         return _chain(case, asked, _scaled(case, life, until), "direct", f"a scaling of {life.ref.said()}")
