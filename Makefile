@@ -7,7 +7,7 @@ DEV := $(VENV)/.dev
 FUZZ := $(VENV)/.fuzz
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: demo test lint types imports check cluster crash soak bench record-demo lock clean help
+.PHONY: demo test lint types imports check cluster crash s3 soak bench record-demo lock clean help
 
 help: ## what make can do
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -16,7 +16,7 @@ demo: $(RUN) ## the main job on a bundled recording of a real cluster: three que
 	$(BIN)/kubewitness demo
 
 test: $(DEV) ## fast tests (under five minutes)
-	$(PYTEST) -n 2 --dist loadfile -m "not cluster and not crash and not soak"
+	$(PYTEST) -n 2 --dist loadfile -m "not cluster and not crash and not soak and not s3"
 
 lint: $(DEV) ## ruff, style and formatting
 	$(BIN)/ruff check .
@@ -35,6 +35,9 @@ cluster: $(DEV) ## tests against a real control plane
 
 crash: $(DEV) ## kill -9 at random points
 	$(PYTEST) -m "crash and not cluster and not soak" -ra -s
+
+s3: $(DEV) ## the store on object storage
+	$(PYTEST) -m "s3 and not crash and not soak" -ra
 
 soak: $(DEV) $(FUZZ) ## the long forms; minutes to hours
 	$(PYTEST) -m soak -ra -s

@@ -1,6 +1,7 @@
 """A recorder that can be killed at any moment: appends known records to the journal, drains, compacts.
 
-python -m tests.crash.store_child STATE SEED     after each append that returned, STATE/acked holds the next number
+python -m tests.crash.store_child STATE SEED [STORE]     after each append that returned, STATE/acked holds the next
+number
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def chunks(first: int, count: int) -> list[Chunk]:
 
 def main() -> None:
     root, rng = Path(sys.argv[1]), random.Random(int(sys.argv[2]))
-    paths = StatePaths(root, str(root / "store")).create()
+    paths = StatePaths(root, sys.argv[3] if len(sys.argv) > 3 else str(root / "store")).create()
     with Journal(paths.journal) as journal:
         position = int(journal.position("child") or b"0")
         with StoreWriter.acquire(paths, wait=5) as writer:

@@ -9,6 +9,7 @@ from pathlib import Path
 from kubewitness.config.state import StatePaths
 from kubewitness.formats.times import format_us
 from kubewitness.record import Chunk, chunk_of
+from kubewitness.store.places import Directory
 
 DAY = 86_400_000_000
 #: 2026-11-20T10:00:00Z
@@ -18,6 +19,12 @@ T0 = 1_795_168_800_000_000
 def paths_in(directory: Path) -> StatePaths:
     root = directory / "state"
     return StatePaths(root, str(root / "store"))
+
+
+def on_disk(directory: Directory) -> Path:
+    """For tests of what only a disk has."""
+    assert isinstance(directory, Path)
+    return directory
 
 
 def audit_line(

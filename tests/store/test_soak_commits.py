@@ -100,7 +100,7 @@ def soak(directory: Path, commits: int, readers: int, *, days: int, pause: float
         w.compact()
         time.sleep(2.1 + log_seconds)
         w.vacuum(grace=0)
-        on_disk = int(subprocess.check_output(["du", "-sk", w.directory], text=True).split()[0])
+        on_disk = int(subprocess.check_output(["du", "-sk", str(w.directory)], text=True).split()[0])
         live = w._upkeep.size() // 1024
         with Store(paths).session() as s:
             stored = s.query("SELECT count(*), count(DISTINCT record_key) FROM audit")[0]

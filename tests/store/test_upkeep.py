@@ -10,7 +10,7 @@ import pytest
 from kubewitness.errors import StateError
 from kubewitness.store import Store, StoreWriter
 from kubewitness.store.segments import segments
-from tests.store.states import DAY, audit_chunk, audit_line, audit_run, paths_in
+from tests.store.states import DAY, audit_chunk, audit_line, audit_run, on_disk, paths_in
 
 NOW = time.time_ns() // 1000
 
@@ -64,12 +64,12 @@ def test_days_older_than_the_retention_are_dropped_and_their_space_given_back(tm
         w.segments._limit = 1  # a segment for every frame
         for day in reversed(range(10)):
             w.commit([audit_run(0, 200, us=NOW - day * DAY)])
-        before = len(segments(w.directory / "raw"))
+        before = len(segments(on_disk(w.directory) / "raw"))
         result = w.prune(max_age=5 * DAY / 1e6, grace=0)
         assert (result.days, result.records) == (4, 800)
         assert result.freed > 0
-        assert len(segments(w.directory / "raw")) == before - 4
-        assert len(list((w.directory / "audit").glob("day=*"))) == 6
+        assert len(segments(on_disk(w.directory) / "raw")) == before - 4
+        assert len(list((on_disk(w.directory) / "audit").glob("day=*"))) == 6
     with Store(paths).session() as s:
         assert s.query("SELECT count(DISTINCT day), count(*) FROM audit") == [(6, 1200)]
         assert len(s.raw(s.query("SELECT raw_seg, raw_frame, raw_off, raw_len FROM audit"))) == 1200

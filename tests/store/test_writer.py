@@ -19,8 +19,7 @@ from kubewitness.store import Store, StoreWriter
 from kubewitness.store.columns import arrow_schema
 from kubewitness.store.lock import lock_holder
 from kubewitness.store.schema import SCHEMA_VERSION
-from kubewitness.store.tables import DeltaStoreTable
-from tests.store.states import DAY, T0, audit_chunk, audit_line, audit_run, event, paths_in
+from tests.store.states import DAY, T0, audit_chunk, audit_line, audit_run, event, on_disk, paths_in
 
 
 def test_importing_twice_stores_nothing_twice(tmp_path: Path) -> None:
@@ -168,7 +167,7 @@ def test_a_commit_cut_by_a_power_failure_is_taken_back(tmp_path: Path) -> None:
     with StoreWriter.acquire(paths) as w:
         w.commit([audit_run(0, 10)])
         w.commit([audit_run(10, 10)])
-        log = w.directory / "audit" / "_delta_log"
+        log = on_disk(w.directory) / "audit" / "_delta_log"
     newest = sorted(log.glob("*.json"))[-1]
     newest.write_bytes(b"")
     with StoreWriter.acquire(paths) as w:
@@ -183,12 +182,12 @@ def test_a_table_of_an_older_schema_gets_the_new_columns_and_its_rows_show_null(
         batch.add(audit_run(0, 5))
         batch.finish_slice()
         w.segments.sync()
-        old = DeltaStoreTable("audit", w.directory / "audit")
-        old.directory.mkdir(parents=True)
+        directory = on_disk(w.directory) / "audit"
+        directory.mkdir(parents=True)
         schema = arrow_schema("audit")
         fields = [schema.field(n) for n in schema.names if n not in ("digest", "owner_uid", "dry_run")]
         DeltaTable.create(
-            old.directory,
+            directory,
             schema=Schema(fields),
             partition_by=["day", "cluster"],
             configuration={"kubewitness.schema": "0"},

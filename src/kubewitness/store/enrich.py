@@ -162,6 +162,10 @@ class Enricher:
         while len(self._counts) > _COUNTS:
             del self._counts[next(iter(self._counts))]
 
+    def forget(self) -> None:
+        """Somebody else has written to the tables."""
+        self._counts.clear()
+
     def _load_counts(self, table: DeltaStoreTable, uids: set[str]) -> None:
         files = [f.path for f in table.files()]
         if not files:

@@ -98,10 +98,12 @@ class StoreKeeper:
                     self._keep(writer)
                 return
             except Fenced as e:
-                log.warning("store: %s; this one writes no more", e)
-                self._state, self._last_error = "fenced", str(e)
-                self._on_fenced(e)
-                return
+                if self._options.term is not None:
+                    log.warning("store: %s; this one writes no more", e)
+                    self._state, self._last_error = "fenced", str(e)
+                    self._on_fenced(e)
+                    return
+                self._fail(e)  # a guest of the leader before: opened anew, it is one of the next
             except Exception as e:
                 if isinstance(e, StateError) and self._state != "keeping" and lock_holder(self._paths.store_lock):
                     if not told:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime
-from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote
 
 from deltalake import DeltaTable
+
+from kubewitness.store.places import Directory
 
 
 class LiveFile(NamedTuple):
@@ -25,7 +26,7 @@ class LiveFile(NamedTuple):
     max_seg: int | None
 
 
-def live_files(dt: DeltaTable, directory: Path) -> list[LiveFile]:
+def live_files(dt: DeltaTable, directory: Directory) -> list[LiveFile]:
     actions = dt.get_add_actions(flatten=True)
     columns = {name: actions.column(name).to_pylist() for name in actions.column_names}
     none = [None] * actions.num_rows

@@ -22,6 +22,8 @@ import msgspec
 from kubewitness.errors import StateError
 from kubewitness.store import sqlbase
 from kubewitness.store.columns import sql_type
+from kubewitness.store.objectdir import ObjectDir
+from kubewitness.store.places import Directory, let_read
 from kubewitness.store.schema import TABLE_COLUMNS
 
 #: Columns with minimum and maximum in the log: those that skip files.
@@ -52,6 +54,8 @@ class Task(msgspec.Struct):
     target: str
     spill: str
     sort: bool
+    #: the object store that the files are on, "" for none
+    store: str = ""
     #: only this part (from 0) of so many, by ranges of `object_key`
     part: int = 0
     parts: int = 1
@@ -60,7 +64,7 @@ class Task(msgspec.Struct):
 def merge(
     table: str,
     groups: Sequence[tuple[Collection[str] | None, Sequence[str]]],
-    directory: Path,
+    directory: Directory,
     spill: Path,
     *,
     sort: bool,
@@ -71,13 +75,17 @@ def merge(
 
     `part` of `parts`: only the rows of one range of `object_key`, so that what is sorted at once stays small.
     """
-    target = directory / f"part-{uuid.uuid4()}.zstd.parquet"
+    name = f"part-{uuid.uuid4()}.zstd.parquet"
+    local = directory if isinstance(directory, Path) else spill
+    local.mkdir(mode=0o700, parents=True, exist_ok=True)
+    target = local / name
     task = Task(
         table,
         [(None if c is None else sorted(c), list(f)) for c, f in groups],
         str(target),
         str(spill),
         sort,
+        "" if isinstance(directory, Path) else directory.uri,
         part,
         parts,
     )
@@ -94,7 +102,14 @@ def merge(
         # a traceback's last lines: the error's own first line says what is wrong, what follows is advice
         reason = next((x for x in reversed(lines) if "Error" in x or "Exception" in x), f"exit code {done.returncode}")
         raise StateError(f"cannot merge files of table {table}: {reason[:300]}")
-    return msgspec.json.decode(done.stdout, type=NewFile)
+    made = msgspec.json.decode(done.stdout, type=NewFile)
+    if isinstance(directory, Path):
+        return made
+    try:
+        (directory / name).write(target)
+    finally:
+        target.unlink(missing_ok=True)
+    return msgspec.structs.replace(made, path=str(directory / name))
 
 
 def main() -> None:
@@ -106,6 +121,8 @@ def main() -> None:
 
 def _merge(task: Task) -> NewFile:
     con = sqlbase.connect(memory_mb=_SORT_MB if task.sort else _MERGE_MB, threads=1, spill=Path(task.spill))
+    if task.store:
+        let_read(con, ObjectDir(task.store))
     con.execute(f"SET preserve_insertion_order = {str(not task.sort).lower()}")
     columns = [(n, k) for n, k in TABLE_COLUMNS[task.table] if n not in ("day", "cluster")]
     where = _range(task.part, task.parts)

@@ -16,6 +16,8 @@ from pathlib import Path
 import msgspec
 
 from kubewitness.errors import StateError
+from kubewitness.store.objectdir import ObjectDir
+from kubewitness.store.places import Directory
 from kubewitness.store.segments import fsync_directory
 from kubewitness.store.tables import DeltaStoreTable
 
@@ -52,25 +54,24 @@ def read_positions(table: DeltaStoreTable, files: PositionFiles) -> dict[str, by
 class PositionFiles:
     """The files in `directory`; which one counts, the table says."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Directory) -> None:
         self._directory = directory
 
     def save(self, positions: Mapping[str, bytes]) -> int:
         """Writes a new file, durably; returns its number."""
         number = secrets.randbits(62) | 1
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fd = os.open(self._path(number), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(fd, "wb") as f:
-            f.write(msgspec.json.encode(dict(positions)))
-            f.flush()
-            os.fsync(f.fileno())
-        fsync_directory(self._directory)
+        path, data = self._path(number), msgspec.json.encode(dict(positions))
+        if isinstance(path, Path) and isinstance(self._directory, Path):
+            _write_new(self._directory, path, data)
+        elif isinstance(path, ObjectDir):
+            path.write(data)
         return number
 
     def load(self, number: int) -> dict[str, bytes] | None:
         """What the file holds; None when it is gone: a later one counts by now."""
         try:
-            return _decoder.decode(self._path(number).read_bytes())
+            path = self._path(number)
+            return _decoder.decode(path.read_bytes() if isinstance(path, Path) else path.read())
         except FileNotFoundError:
             return None
         except msgspec.MsgspecError as e:
@@ -78,8 +79,25 @@ class PositionFiles:
 
     def remove(self, number: int) -> None:
         """Removes a file that the commit after it has put out of use, if it is there."""
-        if number:
-            self._path(number).unlink(missing_ok=True)
+        path = self._path(number)
+        if isinstance(path, Path):
+            path.unlink(missing_ok=True)
+        elif number:
+            path.delete()
 
-    def _path(self, number: int) -> Path:
-        return self._directory / f"{number:019d}.json"
+    def _path(self, number: int) -> Directory:
+        return self._directory / position_name(number)
+
+
+def position_name(number: int) -> str:
+    return f"{number:019d}.json"
+
+
+def _write_new(directory: Path, path: Path, data: bytes) -> None:
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(fd, "wb") as f:
+        f.write(data)
+        f.flush()
+        os.fsync(f.fileno())
+    fsync_directory(directory)

@@ -19,6 +19,7 @@ import duckdb
 from kubewitness.errors import KubewitnessError, StateError, UsageError
 from kubewitness.formats.plain import plain
 from kubewitness.store import sqlbase, views
+from kubewitness.store.places import let_read
 from kubewitness.store.session import Session, Store
 
 #: Table functions that touch nothing but their arguments.
@@ -77,6 +78,7 @@ def run_sql(store: Store, sql: str, limits: SqlLimits | None = None, stop: threa
     with store.session() as session:
         con = sqlbase.connect(memory_mb=limits.memory_mb, threads=limits.threads)
         try:
+            let_read(con, store.directory)
             check(con, sql)
             wants_raw = _prepare(con, session, sql)
             try:

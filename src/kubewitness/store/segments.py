@@ -14,12 +14,12 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
 from pathlib import Path
 
 import zstandard
 
 from kubewitness.errors import StateError
+from kubewitness.store.objectdir import ObjectDir
 
 #: A segment is followed by the next one at this size (bytes), or on the next day (UTC) of arrival.
 SEGMENT_BYTES = 256 * 1024**2
@@ -28,12 +28,24 @@ _MAGIC = b"\x28\xb5\x2f\xfd"
 _DAY_SECONDS = 86_400
 
 
+def segment_name(number: int) -> str:
+    return f"{number:012d}.zst"
+
+
 def segment_path(directory: Path, number: int) -> Path:
-    return directory / f"{number:012d}.zst"
+    return directory / segment_name(number)
+
+
+def segment_sizes(directory: Path | ObjectDir) -> dict[int, int]:
+    """Bytes of all segments by their numbers, in order."""
+    if isinstance(directory, Path):
+        return {number: path.stat().st_size for number, path in segments(directory)}
+    found = [(f.name.removesuffix(".zst"), f.size) for f in directory.list() if f.name.endswith(".zst")]
+    return dict(sorted((int(name), size) for name, size in found if name.isdigit()))
 
 
 def segments(directory: Path) -> list[tuple[int, Path]]:
-    """(number, file) of all segments, in order."""
+    """(number, file) of all segments on a disk, in order."""
     if not directory.is_dir():
         return []
     return sorted((int(p.stem), p) for p in directory.glob("*.zst") if p.stem.isdigit())
@@ -117,7 +129,7 @@ class SegmentWriter:
 class SegmentReader:
     """Original bytes by pointer. Decompressed frames are kept, the least recently used go first. Thread-safe."""
 
-    def __init__(self, directory: Path, *, cache_bytes: int = 32 * 1024**2) -> None:
+    def __init__(self, directory: Path | ObjectDir, *, cache_bytes: int = 32 * 1024**2) -> None:
         self.directory = directory
         self._limit = cache_bytes
         self._held = 0
@@ -135,12 +147,21 @@ class SegmentReader:
                 self._frames.move_to_end((segment, frame))
         if offset + length > len(data):
             raise StateError(
-                f"raw segment {segment_path(self.directory, segment)} does not hold record {frame}+{offset}"
+                f"raw segment {self.directory / segment_name(segment)} does not hold record {frame}+{offset}"
             )
         return data[offset : offset + length]
 
     def _load(self, segment: int, frame: int) -> bytes:
-        path = segment_path(self.directory, segment)
+        place = self.directory / segment_name(segment)
+        data = self._mapped(place, frame) if isinstance(place, Path) else _remote(place, frame)
+        self._frames[segment, frame] = data
+        self._held += len(data)
+        while self._held > self._limit and len(self._frames) > 1:
+            _, old = self._frames.popitem(last=False)
+            self._held -= len(old)
+        return data
+
+    def _mapped(self, path: Path, frame: int) -> bytes:
         with path.open("rb") as f:
             size = os.fstat(f.fileno()).st_size
             if frame + len(_MAGIC) > size:
@@ -149,18 +170,18 @@ class SegmentReader:
                 view = memoryview(m)
                 part = view[frame:]
                 try:
-                    data = self._zstd.decompress(part)
+                    return self._zstd.decompress(part)
                 except zstandard.ZstdError as e:
                     raise StateError(f"raw segment {path} is damaged at byte {frame}: {e}") from e
                 finally:
                     part.release()
                     view.release()
-        self._frames[segment, frame] = data
-        self._held += len(data)
-        while self._held > self._limit and len(self._frames) > 1:
-            _, old = self._frames.popitem(last=False)
-            self._held -= len(old)
-        return data
+
+
+def _remote(place: ObjectDir, frame: int) -> bytes:
+    from kubewitness.store.objectsegments import load_frame
+
+    return load_frame(place, frame)
 
 
 def fsync_directory(directory: Path) -> None:
@@ -169,9 +190,3 @@ def fsync_directory(directory: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
-
-
-def total_bytes(directory: Path, numbers: Sequence[int] | None = None) -> int:
-    """Bytes of these segments (all, if None)."""
-    wanted = None if numbers is None else set(numbers)
-    return sum(p.stat().st_size for n, p in segments(directory) if wanted is None or n in wanted)

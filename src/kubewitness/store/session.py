@@ -6,7 +6,6 @@ import contextlib
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -20,17 +19,20 @@ from kubewitness.store import sqlbase, views
 from kubewitness.store.enrich import Enricher
 from kubewitness.store.livefiles import LiveFile
 from kubewitness.store.overlay import Overlay, Relation
+from kubewitness.store.places import Directory, let_read, seen_ids_directory, store_directory
 from kubewitness.store.positions import HOME, PositionFiles, read_positions
 from kubewitness.store.reuse import SeenIds
 from kubewitness.store.segments import SegmentReader
 from kubewitness.store.tables import DeltaStoreTable
-from kubewitness.store.writer import cursor_id, store_directory
+from kubewitness.store.writer import cursor_id
 
 Params = Sequence[Any] | Mapping[str, Any]
 Pointer = tuple[int, int, int, int]
 
 #: A file that compaction replaced stays for the vacuum's grace period; a query that meets it gone starts afresh.
 _TRIES = 4
+#: How DuckDB tells that a file of an object store went away.
+_GONE = "FileNotFoundError"
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class Store:
         self._segments: SegmentReader | None = None
 
     @property
-    def directory(self) -> Path:
+    def directory(self) -> Directory:
         return store_directory(self.paths)
 
     @contextlib.contextmanager
@@ -103,10 +105,12 @@ class Store:
             self._con = sqlbase.connect(
                 memory_mb=limits.memory_mb, threads=limits.threads, spill=self.paths.root / "tmp"
             )
+            let_read(self._con, directory)
             self._con.execute(views.KIND_MACRO.replace("TEMP ", ""))
             self._tables = {name: DeltaStoreTable(name, directory / name) for name in TABLES}
             self._segments = SegmentReader(directory / "raw")
-            self._overlay = Overlay(Enricher(self._con.cursor(), SeenIds(directory, readonly=True)))
+            seen = SeenIds(seen_ids_directory(self.paths, directory), readonly=True)
+            self._overlay = Overlay(Enricher(self._con.cursor(), seen))
         if self._journal is None and self.paths.journal.exists():
             self._journal = Journal.open_readonly(self.paths.journal)
 
@@ -178,7 +182,9 @@ class Session:
             try:
                 self._make_views(sql)
                 return self._con.execute(sql, params or None)
-            except duckdb.IOException as e:
+            except duckdb.Error as e:
+                if not (isinstance(e, duckdb.IOException) or _GONE in str(e)):
+                    raise
                 if attempt == _TRIES - 1:
                     raise StateError(f"cannot read the tables of {self._store.directory}: {_line(e)}") from e
                 self._snapshot = self._store.reopened()
@@ -215,7 +221,7 @@ class Session:
         return self._record(segment, frame, offset, length).decode("utf-8", "replace")
 
     @property
-    def directory(self) -> Path:
+    def directory(self) -> Directory:
         return self._store.directory
 
     def raw(self, pointers: Sequence[Pointer]) -> list[bytes]:

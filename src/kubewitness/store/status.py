@@ -12,9 +12,9 @@ from kubewitness.formats.times import format_us
 from kubewitness.journal import Held, Journal
 from kubewitness.record import TABLES
 from kubewitness.store.lock import lock_holder
-from kubewitness.store.segments import segments
+from kubewitness.store.places import store_directory
+from kubewitness.store.segments import segment_sizes
 from kubewitness.store.tables import DeltaStoreTable
-from kubewitness.store.writer import store_directory
 
 
 def status(paths: StatePaths) -> dict[str, Any]:
@@ -25,8 +25,8 @@ def status(paths: StatePaths) -> dict[str, Any]:
     tables = {name: _table(DeltaStoreTable(name, directory / name)) for name in TABLES}
     for name, waiting in journal.pop("waiting").items():
         tables[name]["waiting"] = waiting
-    raw = segments(directory / "raw")
-    disk = shutil.disk_usage(_existing(directory))
+    raw = segment_sizes(directory / "raw")
+    disk = shutil.disk_usage(_existing(directory if isinstance(directory, Path) else paths.root))
     holder = lock_holder(paths.store_lock)
     return {
         "state": str(paths.root),
@@ -36,7 +36,7 @@ def status(paths: StatePaths) -> dict[str, Any]:
         "election": _election(paths),
         "journal": journal,
         "tables": tables,
-        "raw": {"segments": len(raw), "bytes": sum(p.stat().st_size for _, p in raw)},
+        "raw": {"segments": len(raw), "bytes": sum(raw.values())},
         "rejects": tables["rejects"]["rows"] + tables["rejects"]["waiting"]["records"],
         "duplicates": journal["duplicates"],
         "disk": {"total_bytes": disk.total, "free_bytes": disk.free},

@@ -1,4 +1,4 @@
-"""One Delta table on a local disk: creating, columns added later, appending durably, its live files.
+"""One Delta table, on a disk or an object store: creating, columns added later, appending durably, its live files.
 
 Properties of a table: `kubewitness.schema` (version of `store.schema` it was last brought to) and
 `kubewitness.full_since` (milliseconds: files written since then have all columns of that version; 0 from the start).
@@ -33,6 +33,8 @@ from kubewitness.store.columns import arrow_schema
 from kubewitness.store.fence import check_term, commit_properties, term_of
 from kubewitness.store.livefiles import LiveFile, date_text, live_files
 from kubewitness.store.merging import STATS_COLUMNS, NewFile
+from kubewitness.store.objectsizes import learn
+from kubewitness.store.places import Directory
 from kubewitness.store.schema import PARTITIONS, SCHEMA_VERSION, TABLE_COLUMNS
 from kubewitness.store.segments import fsync_directory
 
@@ -59,13 +61,17 @@ _RANDOM = ("record_key",)
 REOPEN_COMMITS = 16
 
 
+class Overtaken(StateError):
+    """Somebody else has committed to the table since it was looked at; the handle stands at the newest version now."""
+
+
 class DeltaStoreTable:
     """The table in `directory`; nothing is opened before it is needed. Not for two threads at once.
 
     `term` of the leader that writes; None: there is no election. Everything that commits may raise Fenced.
     """
 
-    def __init__(self, name: str, directory: Path, term: int | None = None) -> None:
+    def __init__(self, name: str, directory: Directory, term: int | None = None) -> None:
         self.name = name
         self.directory = directory
         self.term = term
@@ -79,11 +85,11 @@ class DeltaStoreTable:
     def refresh(self) -> bool:
         """Brings the handle to the newest version; False when there is no table yet."""
         if self._dt is None:
-            if not (self.directory / "_delta_log").is_dir():
+            if isinstance(self.directory, Path) and not (self.directory / "_delta_log").is_dir():
                 return False
             with self._guarded("read"):
                 try:
-                    self._dt = DeltaTable(self.directory)
+                    self._dt = self._opened()
                 except TableNotFoundError:
                     return False
             self._check_version()
@@ -93,10 +99,17 @@ class DeltaStoreTable:
             try:
                 self._dt.update_incremental()
             except DeltaError:
-                self._dt = DeltaTable(self.directory)  # the log it stood on was cleaned up
+                self._dt = self._opened()  # the log it stood on was cleaned up
             if self._dt.version() != before:
                 self._check_version()
         return True
+
+    @property
+    def _options(self) -> dict[str, str] | None:
+        return None if isinstance(self.directory, Path) else self.directory.options
+
+    def _opened(self) -> DeltaTable:
+        return DeltaTable(str(self.directory), storage_options=self._options)
 
     def reopen(self) -> bool:
         """Forgets the handle and opens anew."""
@@ -125,7 +138,7 @@ class DeltaStoreTable:
             except CommitFailedError as e:
                 if self.reopen():
                     check_term(self.name, self.dt, self.term)
-                raise StateError(
+                raise Overtaken(
                     f"table {self.name} in {self.directory}: another process has written to it at the same time"
                 ) from e
 
@@ -213,10 +226,12 @@ class DeltaStoreTable:
 
     def create(self) -> None:
         """Makes the table. StateError when there is one by now."""
-        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if isinstance(self.directory, Path):
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self.committing("create"):
             self._dt = DeltaTable.create(
-                self.directory,
+                str(self.directory),
+                storage_options=self._options,
                 schema=arrow_schema(self.name),
                 partition_by=list(PARTITIONS),
                 configuration={**_CONFIGURATION, _VERSION: str(SCHEMA_VERSION), _FULL_SINCE: "0"},
@@ -283,8 +298,15 @@ class DeltaStoreTable:
             self.dt.update_incremental()
         self._sync()
 
+    def partition_of(self, file: LiveFile) -> Directory:
+        """The directory that a file lies in."""
+        found = self.directory
+        for name in self._relative(file.path).split("/")[:-1]:
+            found = found / name
+        return found
+
     def _relative(self, path: str) -> str:
-        return str(Path(path).relative_to(self.directory))
+        return path.removeprefix(f"{self.directory}/")
 
     def sync_last_commit(self) -> None:
         """Makes durable what a compaction or a deletion has written."""
@@ -297,37 +319,46 @@ class DeltaStoreTable:
         return int(self._dt.transaction_version(app_id) or 0)
 
     def _sync(self) -> int:
-        """fsync of what the last commit wrote: the library leaves that to the operating system. Returns file bytes."""
-        log = self.directory / "_delta_log" / f"{self.version:020d}.json"
-        directories, size = {log.parent}, 0
-        for line in log.read_bytes().splitlines():
-            action = json.loads(line)
-            if "add" in action:
-                path = self.directory / unquote(action["add"]["path"])
-                size += action["add"]["size"]
-                _fsync_file(path)
-                directories |= {path.parent, path.parent.parent, self.directory}
-        _fsync_file(log)
-        for directory in directories:
-            fsync_directory(directory)
+        """fsync of what the last commit wrote: the library leaves that to the operating system. Returns file bytes.
+
+        An object store's objects are durable when they are there.
+        """
+        size = self._fsynced(self.directory) if isinstance(self.directory, Path) else 0
         self._commits += 1
         if self._commits % REOPEN_COMMITS == 0:
             self.reopen()
         return size
 
+    def _fsynced(self, root: Path) -> int:
+        log = root / "_delta_log" / f"{self.version:020d}.json"
+        directories, size = {log.parent}, 0
+        for line in log.read_bytes().splitlines():
+            action = json.loads(line)
+            if "add" in action:
+                path = root / unquote(action["add"]["path"])
+                size += action["add"]["size"]
+                _fsync_file(path)
+                directories |= {path.parent, path.parent.parent, root}
+        _fsync_file(log)
+        for directory in directories:
+            fsync_directory(directory)
+        return size
+
     def repair(self) -> list[str]:
         """Removes what a power failure may have left of the last, never acknowledged, commit: a log entry that is
         empty or cut, or that names files which are cut. Its records are still in the journal. Returns what it did."""
+        if not isinstance(self.directory, Path):
+            return []
         log = self.directory / "_delta_log"
         entries = sorted(log.glob("[0-9]*.json")) if log.is_dir() else []
         done = []
-        if entries and (why := self._broken(entries[-1])):
+        if entries and (why := self._broken(self.directory, entries[-1])):
             entries[-1].unlink()
             fsync_directory(log)
             done.append(f"table {self.name}: took back commit {entries[-1].stem}, which was not yet durable ({why})")
         return done
 
-    def _broken(self, entry: Path) -> str:
+    def _broken(self, root: Path, entry: Path) -> str:
         try:
             actions = [json.loads(line) for line in entry.read_bytes().splitlines()]
         except ValueError:
@@ -335,7 +366,7 @@ class DeltaStoreTable:
         if not actions:
             return "its log entry is empty"
         for add in (a["add"] for a in actions if "add" in a):
-            path = self.directory / unquote(add["path"])
+            path = root / unquote(add["path"])
             if not path.exists() or path.stat().st_size != add["size"]:
                 return f"{path.name} is cut"
         return ""
@@ -343,6 +374,10 @@ class DeltaStoreTable:
     def clean_log(self) -> int:
         """Deletes log entries older than the log's retention that a checkpoint covers. Returns bytes freed."""
         log = self.directory / "_delta_log"
+        if not isinstance(log, Path):
+            with self._guarded("clean the log of"):
+                self.dt.cleanup_metadata()
+            return 0
         before = sum(p.stat().st_size for p in log.iterdir())
         with self._guarded("clean the log of"):
             self.dt.cleanup_metadata()
@@ -351,6 +386,8 @@ class DeltaStoreTable:
     def last_commit_us(self) -> int:
         """When the newest log entry was written, microseconds UTC."""
         log = self.directory / "_delta_log"
+        if not isinstance(log, Path):
+            return max((int(entry["timestamp"]) * 1000 for entry in self.dt.history(1)), default=0)
         return max((p.stat().st_mtime_ns // 1000 for p in log.glob("*.json")), default=0)
 
     # --- looking -----------------------------------------------------------------------------------------------------
@@ -362,6 +399,8 @@ class DeltaStoreTable:
         if self._files is None or self._files[0] != self.version:
             with self._guarded("read"):
                 self._files = (self.version, live_files(self._dt, self.directory))
+            if not isinstance(self.directory, Path):
+                learn(self.directory, self._files[1])
         return self._files[1]
 
 

@@ -4,9 +4,7 @@ Compaction of the open days merges in tiers (files under 2 MB into one of some 1
 then 512 MB), so that each row is rewritten a few times at most however often it is called. A day that is over and quiet
 is sorted once by `object_key`; which file that made is kept in `upkeep.json`. The work is done in `merging`.
 
-Files that no version needs any more are first noted in `upkeep.json` and deleted when they have been noted for the
-grace period: readers that still stand on an older version finish, or find their file gone and start afresh. Only the
-holder of the store's lock comes here, so a file that is not live is never one that is just being written.
+How space is given back: `leftovers`.
 """
 
 from __future__ import annotations
@@ -22,9 +20,11 @@ import duckdb
 from deltalake import PostCommitHookProperties
 
 from kubewitness.errors import StateError
+from kubewitness.store.leftovers import Leftovers
 from kubewitness.store.livefiles import LiveFile, date_text
 from kubewitness.store.merging import NewFile, merge
-from kubewitness.store.segments import segment_path, segments, total_bytes
+from kubewitness.store.places import Directory, read_file, remove_file, replace_file
+from kubewitness.store.segments import segment_sizes
 from kubewitness.store.tables import DeltaStoreTable
 
 #: Files smaller than a tier (bytes) are merged, into one of about the next tier at most, once there are so many.
@@ -66,13 +66,20 @@ class Upkeep:
     """Works on the tables of a store whose lock is held."""
 
     def __init__(
-        self, directory: Path, tables: dict[str, DeltaStoreTable], con: duckdb.DuckDBPyConnection, spill: Path
+        self,
+        directory: Directory,
+        tables: dict[str, DeltaStoreTable],
+        con: duckdb.DuckDBPyConnection,
+        spill: Path,
+        *,
+        shared: bool = False,
     ) -> None:
         self._directory = directory
         self._spill = spill
         self._tables = tables
         self._con = con
         self._path = directory / "upkeep.json"
+        self._leftovers = Leftovers(directory, tables, con, shared=shared)
 
     # --- compaction --------------------------------------------------------------------------------------------------
 
@@ -129,20 +136,23 @@ class Upkeep:
         new: list[NewFile] = []
         try:
             for i in range(ranges):
-                directory = Path(files[0].path).parent
+                directory = table.partition_of(files[0])
                 new.append(merge(table.name, parts, directory, self._spill, sort=sort, part=i, parts=ranges))
             rows = sum(n.rows for n in new)
             if rows != expected:
                 raise StateError(f"merging {len(files)} files of table {table.name} gave {rows} rows, not {expected}")
         except StateError:
-            for made in new:
-                Path(made.path).unlink(missing_ok=True)
+            self._discard(new)
             raise
         table.replace(files, [n for n in new if n.rows])
-        for empty in (n for n in new if not n.rows):
-            Path(empty.path).unlink(missing_ok=True)
+        self._discard([n for n in new if not n.rows])
         result.removed += len(files)
         result.added += len(new)
+
+    def _discard(self, files: Sequence[NewFile]) -> None:
+        root = f"{self._directory}/"
+        for file in files:
+            remove_file(self._directory / file.path.removeprefix(root))
 
     # --- retention ---------------------------------------------------------------------------------------------------
 
@@ -176,10 +186,9 @@ class Upkeep:
     def _days_over(self, max_bytes: int) -> set[int]:
         """The oldest days whose going makes the rest fit. A segment counts until no kept day points into it."""
         days = self._days()
-        sizes = {number: path.stat().st_size for number, path in segments(self._directory / "raw")}
-        needed = {
-            d: self._segments_of([f for t in self._tables.values() for f in t.files() if f.day == d]) for d in days
-        }
+        sizes = segment_sizes(self._directory / "raw")
+        files = [f for t in self._tables.values() for f in t.files()]
+        needed = {d: self._leftovers.segments_of([f for f in files if f.day == d]) for d in days}
         dropped: set[int] = set()
         while len(days) - len(dropped) > 1:
             kept = [d for d in days if d not in dropped]
@@ -210,69 +219,27 @@ class Upkeep:
 
     # --- giving space back -------------------------------------------------------------------------------------------
 
-    def vacuum(self, *, grace: float = GRACE_SECONDS, keep_segment: int | None = None, now: float | None = None) -> int:
+    def vacuum(self, *, grace: float = GRACE_SECONDS, now: float | None = None) -> int:
         """Deletes files that have not been live for `grace` seconds, and old log entries. Returns bytes freed."""
-        moment = time.time() if now is None else now
         state = self._load()
-        noted: dict[str, float] = state["dead"]
-        dead = {str(p.relative_to(self._directory)) for p in self._dead_files()}
-        dead |= {str(p.relative_to(self._directory)) for p in self._dead_segments(keep_segment)}
-        freed = 0
-        for name in dead:
-            noted.setdefault(name, moment)
-        for name, since in list(noted.items()):
-            path = self._directory / name
-            if name not in dead:
-                del noted[name]
-            elif since <= moment - grace:
-                freed += path.stat().st_size
-                path.unlink()
-                del noted[name]
-                _remove_empty(path.parent, self._directory)
+        freed = self._leftovers.vacuum(state["dead"], grace, time.time() if now is None else now)
         self._save(state)
         for table in self._tables.values():
             if table.exists:
                 freed += table.clean_log()
         return freed
 
-    def _dead_files(self) -> list[Path]:
-        found = []
-        for name, table in self._tables.items():
-            if table.refresh():
-                live = {f.path for f in table.files()}
-                found += [p for p in (self._directory / name).glob("day=*/*/*.parquet") if str(p) not in live]
-        return found
-
-    def _dead_segments(self, keep: int | None) -> list[Path]:
-        """Segments that no live row points into; the newest is always kept (it is being written)."""
-        have = [number for number, _ in segments(self._directory / "raw")]
-        files = [f for t in self._tables.values() for f in t.files()]
-        candidates = set(have[:-1]) - {keep}
-        return [segment_path(self._directory / "raw", n) for n in sorted(candidates - self._segments_of(files))]
-
-    def _segments_of(self, files: list[LiveFile]) -> set[int]:
-        """The segments that rows of these files point into."""
-        found: set[int] = set()
-        wide = []
-        for f in files:
-            if f.min_seg is not None and f.min_seg == f.max_seg:
-                found.add(f.min_seg)  # the statistics say it all
-            else:
-                wide.append(f.path)
-        if wide:
-            rows = self._con.execute("SELECT DISTINCT raw_seg FROM read_parquet($f)", {"f": wide}).fetchall()
-            found |= {n for (n,) in rows if n is not None}
-        return found
-
     def size(self) -> int:
         """Bytes of the live files of all tables and of the raw segments."""
-        return sum(f.size for t in self._tables.values() for f in t.files()) + total_bytes(self._directory / "raw")
+        return sum(f.size for t in self._tables.values() for f in t.files()) + sum(
+            segment_sizes(self._directory / "raw").values()
+        )
 
     # --- its own notes -----------------------------------------------------------------------------------------------
 
     def _load(self) -> dict[str, Any]:
         try:
-            state = json.loads(self._path.read_bytes())
+            state = json.loads(read_file(self._path))
         except (FileNotFoundError, ValueError):
             state = {}  # only saves work: days are sorted again, grace periods begin again
         return {"sorted": dict(state.get("sorted", {})), "dead": dict(state.get("dead", {}))}
@@ -280,9 +247,7 @@ class Upkeep:
     def _save(self, state: dict[str, Any]) -> None:
         live = {f"{n}/{date_text(f.day)}/{f.cluster}" for n, t in self._tables.items() for f in t.files()}
         state["sorted"] = {k: v for k, v in state["sorted"].items() if k in live}
-        temporary = self._path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(state))
-        temporary.replace(self._path)
+        replace_file(self._path, json.dumps(state).encode())
 
 
 def _partitions(files: Iterable[LiveFile]) -> dict[tuple[int, str], list[LiveFile]]:
@@ -305,13 +270,3 @@ def _worth_merging(files: list[LiveFile]) -> list[LiveFile]:
             chosen.append(f)
         return chosen
     return []
-
-
-def _remove_empty(directory: Path, root: Path) -> None:
-    """Directories of partitions that are gone."""
-    while directory != root and directory.name.startswith(("day=", "cluster=")):
-        try:
-            directory.rmdir()
-        except OSError:
-            return
-        directory = directory.parent

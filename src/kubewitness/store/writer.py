@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,18 +13,21 @@ import zstandard
 from arro3.core import Table as ArrowTable
 
 from kubewitness.config.state import StatePaths
-from kubewitness.errors import StateError
 from kubewitness.journal import Journal, unpack
 from kubewitness.record import TABLES, Chunk
 from kubewitness.store import sqlbase
 from kubewitness.store.batch import TableBatch, joined
 from kubewitness.store.enrich import Enricher
+from kubewitness.store.fence import term_of
 from kubewitness.store.lock import StoreLock
 from kubewitness.store.memory import give_back_memory
+from kubewitness.store.objectdir import ObjectDir
+from kubewitness.store.places import let_read, seen_ids_directory, store_directory
 from kubewitness.store.positions import HOME, POSITIONS, PositionFiles, read_positions, shared_of
+from kubewitness.store.remembering import remember
 from kubewitness.store.reuse import SeenIds
 from kubewitness.store.segments import SegmentWriter
-from kubewitness.store.tables import DeltaStoreTable
+from kubewitness.store.tables import DeltaStoreTable, Overtaken
 from kubewitness.store.upkeep import GRACE_SECONDS, CompactResult, PruneResult, Upkeep
 
 #: Bytes of records in one commit of `commit` and `drain` (decompressed).
@@ -33,6 +37,9 @@ _READ_BYTES = 4 * 1024**2
 
 #: Of frames that the journal has not compressed yet (the importer's direct path).
 _LEVEL = 1
+
+#: Seconds within which a commit that was overtaken is tried again as it is; far below any grace of `vacuum`.
+RETRY_SECONDS = 20.0
 
 _DAY_US = 86_400_000_000
 
@@ -62,13 +69,6 @@ class DrainResult(CommitResult):
     upto: dict[str, int] = field(default_factory=dict)
 
 
-def store_directory(paths: StatePaths) -> Path:
-    """Where the tables are. StateError for an object store: this version keeps them on a disk."""
-    if "://" in paths.store_uri:
-        raise StateError(f"--store {paths.store_uri}: this version keeps its tables in a directory; name one")
-    return Path(paths.store_uri)
-
-
 class StoreWriter:
     """The tables of one state, open for writing. Not for two threads at once; use it as a context manager.
 
@@ -84,22 +84,21 @@ class StoreWriter:
         self.directory = store_directory(paths)
         self._lock = lock
         self._retention_us = None if retention is None else int(retention * _DAY_US)
-        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if isinstance(self.directory, Path):
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.tables = {name: DeltaStoreTable(name, self.directory / name, term) for name in TABLES}
         #: what had to be mended when the store was opened
         self.repairs = [line for t in self.tables.values() for line in t.repair()]
-        for table in self.tables.values():
-            if term is not None:
-                table.claim()
-            else:
-                table.refresh()
-        self._shares = term is not None
+        self._take_term(term)
+        #: whether others may go on where we are: there are several replicas, or this machine may not come back
+        self._shares = term is not None or isinstance(self.directory, ObjectDir)
         self._positions = PositionFiles(self.directory / "positions")
         self._published: dict[str, bytes] = {}
-        self.segments = SegmentWriter(self.directory / "raw", floor=self._highest_segment(), shared=term is not None)
+        self.segments = self._open_segments(shared=term is not None)
         spill = paths.root / "tmp"
         self._con = sqlbase.connect(memory_mb=96, threads=1, spill=spill)
-        self._seen_ids = SeenIds(self.directory)
+        let_read(self._con, self.directory)
+        self._seen_ids = self._open_seen_ids()
         self._enricher = Enricher(self._con, self._seen_ids)
         self._compress = zstandard.ZstdCompressor(level=_LEVEL, write_content_size=True).compress
 
@@ -135,15 +134,46 @@ class StoreWriter:
         self._con.close()
         self._lock.release()
 
+    def _take_term(self, term: int | None) -> None:
+        """Opens the tables. With a term, nobody with an older one commits any more from here on. Without one, beside
+        an object store that had leaders: as a guest of the newest, fenced by the next."""
+        for table in self.tables.values():
+            if term is not None:
+                table.claim()
+            else:
+                table.refresh()
+        if term is None and isinstance(self.directory, ObjectDir):
+            newest = max((term_of(t.dt) for t in self.tables.values() if t.exists), default=0)
+            for table in self.tables.values():
+                table.term = newest or None
+
+    def _open_segments(self, *, shared: bool) -> SegmentWriter:
+        raw = self.directory / "raw"
+        if isinstance(raw, ObjectDir):
+            from kubewitness.store.objectsegments import ObjectSegmentWriter
+
+            return ObjectSegmentWriter(raw)
+        return SegmentWriter(raw, floor=self._highest_segment(), shared=shared)
+
+    def _open_seen_ids(self) -> SeenIds:
+        directory = seen_ids_directory(self.paths, self.directory)
+        lost = isinstance(self.directory, ObjectDir) and not (directory / "audit-ids").exists()
+        seen = SeenIds(directory)
+        if lost:
+            remember(seen, self.tables["audit"], self._con)
+        return seen
+
     def _highest_segment(self) -> int:
         """A number that a row points at is never given to another segment, even if the file is gone."""
         return max((f.max_seg or 0 for t in self.tables.values() for f in t.files()), default=0)
 
     def _batch(self, table: str, *, alone: bool = True) -> TableBatch:
         """Stands on the newest versions. `alone`: no other batch is open, whose rejects were compared with an older."""
-        self.tables[table].begin()
-        if alone:
-            self.tables["rejects"].begin()
+        for name in {table, "rejects"} if alone else {table}:
+            before = self.tables[name].version
+            self.tables[name].begin()
+            if before not in (-1, self.tables[name].version):
+                self._enricher.forget()
         return TableBatch(
             self.tables[table],
             self.tables["rejects"],
@@ -239,18 +269,18 @@ class StoreWriter:
         repeats again.
         """
         batch.finish_slice()
+        started = time.monotonic()
         self.segments.sync()
         result = CommitResult(duplicates=batch.duplicates, bytes=batch.bytes)
         if batch.rejected:
             rejects = joined("rejects", batch.rejected)
-            self._append("rejects", rejects, {})
-            result.rejected = rejects.num_rows
+            result.rejected = self._append("rejects", rejects, {}, started)
             result.commits += 1
         if batch.arrow:
             rows = joined(batch.table.name, batch.arrow)
             with self._publishing(positions or {}) as transaction:
-                self._append(batch.table.name, rows, {**cursor, **transaction})
-            result.stored = rows.num_rows
+                result.stored = self._append(batch.table.name, rows, {**cursor, **transaction}, started)
+            result.duplicates += rows.num_rows - result.stored
             result.commits += 1
         give_back_memory()
         return result
@@ -278,7 +308,7 @@ class StoreWriter:
 
     @property
     def _upkeep(self) -> Upkeep:
-        return Upkeep(self.directory, self.tables, self._con, self.paths.root / "tmp")
+        return Upkeep(self.directory, self.tables, self._con, self.paths.root / "tmp", shared=self._shares)
 
     def compact(self, names: Iterable[str] | None = None, *, all_days: bool = False) -> CompactResult:
         """Merges small files, sorts closed days. See `store.upkeep`."""
@@ -294,11 +324,25 @@ class StoreWriter:
         """Deletes what has not been live for `grace` seconds; returns bytes freed."""
         return self._upkeep.vacuum(grace=grace)
 
-    def _append(self, name: str, rows: ArrowTable, cursor: Mapping[str, int]) -> None:
+    def _append(self, name: str, rows: ArrowTable, cursor: Mapping[str, int], started: float) -> int:
+        """Returns how many rows are stored. When somebody else has committed since the rows were compared with the
+        table, they are compared again. That is right only while nobody can have taken their frames for left behind:
+        not long after `started`, when the first of them was written (see `Upkeep.vacuum`)."""
         table = self.tables[name]
-        if not table.exists:
-            table.create()
-        table.append(rows, cursor)
+        while True:
+            try:
+                if not table.exists:
+                    table.create()
+                table.append(rows, cursor)
+                return int(rows.num_rows)
+            except Overtaken:
+                table.begin()
+                if time.monotonic() - started > RETRY_SECONDS:
+                    raise
+                self._enricher.forget()
+                rows = self._enricher.without_repeats(table, rows)
+                if not rows.num_rows and all(table.cursor(app) >= version for app, version in cursor.items()):
+                    return 0
 
 
 @contextlib.contextmanager
