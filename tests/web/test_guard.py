@@ -151,7 +151,7 @@ async def test_the_api_describes_every_question(client: TestClient[Any, Any]) ->
     assert set(paths) == {
         f"/api/v1/{name}"
         for name in (
-            *("who", "timeline", "show", "search", "findings", "top"),
+            *("who", "timeline", "show", "trace", "diff", "granted", "search", "findings", "top"),
             *("sql", "status"),
         )
     }
