@@ -109,7 +109,8 @@ def soak(directory: Path, commits: int, readers: int, *, days: int, pause: float
     early = statistics.median(t for _, t in half[: len(half) // 4])
     late = statistics.median(t for _, t in half[-len(half) // 4 :])
     print(
-        f"\n{commits} commits of every table, {readers} readers, {time.monotonic() - began:.0f} s: at most {most} live "
+        f"\n{commits} commits of every table, {readers} readers (pause {pause:.1f} s), "
+        f"{time.monotonic() - began:.0f} s: at most {most} live "
         f"files a table, {len(asking.times)} rounds of queries (median {early * 1e3:.0f} ms in the first quarter, "
         f"{late * 1e3:.0f} ms in the last), {len(asking.failures)} failed, {on_disk} KB on disk for {live} KB live"
     )
@@ -129,10 +130,15 @@ def test_commits_with_readers_stay_few_files_and_lose_nothing(tmp_path: Path) ->
 @pytest.mark.soak
 @pytest.mark.timeout(7200)
 def test_a_day_of_commits_with_ten_readers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """KUBEWITNESS_SOAK_COMMITS: fewer than a day's 2,880. The log's retention (an hour) is compressed like the day."""
+    """The log's retention (an hour) is compressed like the day.
+
+    KUBEWITNESS_SOAK_COMMITS: fewer than a day's 2,880. KUBEWITNESS_SOAK_PAUSE: seconds that a reader waits between two
+    rounds of questions (1 to 2), for machines that have other things to do.
+    """
     seed = int(os.environ.get("KUBEWITNESS_SEED") or random.SystemRandom().randrange(1 << 32))
     commits = int(os.environ.get("KUBEWITNESS_SOAK_COMMITS") or 2880)
     print(f"\nseed: KUBEWITNESS_SEED={seed}")
     for key in ("delta.logRetentionDuration", "delta.deletedFileRetentionDuration"):
         monkeypatch.setitem(tables._CONFIGURATION, key, "interval 20 seconds")
-    soak(tmp_path, commits, 10, days=3, pause=random.Random(seed).uniform(1, 2), log_seconds=21)
+    pause = float(os.environ.get("KUBEWITNESS_SOAK_PAUSE") or random.Random(seed).uniform(1, 2))
+    soak(tmp_path, commits, 10, days=3, pause=pause, log_seconds=21)
