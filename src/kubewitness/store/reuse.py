@@ -32,6 +32,8 @@ _KEY = slice(8, 24)
 #: slots beyond those that hashes point at
 _SPARE = 64
 _MIN_BITS, _MAX_BITS = 13, 21
+#: from 4 MB on
+_LARGE_BITS = 19
 #: the share of slots that may be filled
 _LOAD = 0.6
 _TIME_BITS = 24
@@ -102,6 +104,11 @@ class _Table:
             slot += 1
         return entry
 
+    def let_go(self) -> None:
+        """A large table's pages stay with the file system's cache and need not count as memory of this process."""
+        if self.bits >= _LARGE_BITS:
+            self._map.madvise(mmap.MADV_DONTNEED)
+
     def close(self) -> None:
         self.slots.release()
         self._whole.release()
@@ -166,6 +173,9 @@ class SeenIds:
                 slots[slot] = mine
                 count += 1
         self._count = count
+        for used in (self._newer, self._older):
+            if used is not None:
+                used.let_go()
         return suspects
 
     def _grown(self, table: _Table) -> _Table:
