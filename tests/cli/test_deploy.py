@@ -132,3 +132,33 @@ def test_the_policy_keeps_bodies_of_secrets_out() -> None:
     first = next(r for r in rules if any("secrets" in part.get("resources", ()) for part in r.get("resources", ())))
     assert first["level"] == "Metadata"
     assert rules.index(first) < next(i for i, r in enumerate(rules) if r["level"] == "RequestResponse")
+
+
+@pytest.mark.parametrize("part", ["agent-daemonset", "agent-sidecar"])
+def test_the_pipelines_of_the_agents_are_ones_that_run_takes(
+    part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (config,) = (d for d in documents(part, cluster="prod") if d["kind"] == "ConfigMap")
+    monkeypatch.setenv("NODE_NAME", "worker-1")
+    (tmp_path / "pipeline.yaml").write_text(config["data"]["pipeline.yaml"])
+    assert "cluster: prod" in config["data"]["pipeline.yaml"]
+    assert main(["run", "-c", str(tmp_path / "pipeline.yaml"), "--dry-run", "--state", str(tmp_path / "state")]) == 0
+    assert "1 inputs, 1 outputs" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("part", ["agent-daemonset", "agent-sidecar"])
+def test_the_agents_have_no_token_no_writable_root_and_no_right_they_do_not_need(part: str) -> None:
+    (found,) = (d for d in documents(part) if d["kind"] in ("DaemonSet", "Pod"))
+    pod = found["spec"]["template"]["spec"] if found["kind"] == "DaemonSet" else found["spec"]
+    assert pod["automountServiceAccountToken"] is False
+    (agent,) = (c for c in [*pod.get("initContainers", []), *pod["containers"]] if c["image"] == "kubewitness:latest")
+    context = agent["securityContext"]
+    assert context["readOnlyRootFilesystem"] is True
+    assert context["allowPrivilegeEscalation"] is False
+    assert context["capabilities"]["drop"] == ["ALL"]
+    if part == "agent-sidecar":
+        assert agent["restartPolicy"] == "Always"
+        assert pod["securityContext"]["runAsNonRoot"] is True
+    else:
+        assert context["capabilities"]["add"] == ["DAC_READ_SEARCH"]
+        assert all(m.get("readOnly") for m in agent["volumeMounts"] if m["name"] in ("logs", "docker", "config"))

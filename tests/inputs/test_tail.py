@@ -15,6 +15,7 @@ from kubewitness.errors import UsageError
 from kubewitness.inputs import tail as module
 from kubewitness.inputs.tail import Tail
 from kubewitness.inputs.tail_keys import KEYS, MEANINGS
+from tests.inputs import tail_docs
 from tests.inputs.events_recording import until
 from tests.inputs.sinks import Kept
 
@@ -250,3 +251,7 @@ def test_every_key_is_accepted_with_its_default_and_has_a_meaning(tmp_path: Path
 def test_what_is_not_understood_is_refused_by_name(keys: dict[str, str], says: str) -> None:
     with pytest.raises(UsageError, match=says):
         Tail(keys)
+
+
+def test_the_page_of_the_input_has_every_key_as_it_is() -> None:
+    assert tail_docs.table() in tail_docs.PAGE.read_text(), "run python -m tests.inputs.tail_docs"

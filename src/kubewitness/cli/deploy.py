@@ -3,11 +3,13 @@
   kubewitness deploy                   the recorder: namespace, rights, Service, StatefulSet with a volume
   kubewitness deploy replicas --store s3://BUCKET/PREFIX
                                        two elected recorders instead, which share a store
+  kubewitness deploy agent-daemonset   container logs of every node: a DaemonSet
+  kubewitness deploy agent-sidecar     logs of one pod: a pod with the agent as a native sidecar container
   kubewitness deploy admission         the webhook configuration for clusters whose API server flags cannot be set
   kubewitness deploy policy|webhook    the files of --audit-policy-file and --audit-webhook-config-file
   kubewitness deploy kubeadm|kind|k3s  how these flags are set there
 
-docs/audit.md, docs/replicas.md and docs/admission.md walk through it.
+docs/audit.md, docs/admission.md, docs/replicas.md and docs/agents.md walk through it.
 """
 
 from __future__ import annotations
@@ -20,7 +22,18 @@ from pathlib import Path
 
 from kubewitness.errors import UsageError
 
-PARTS = ("recorder", "replicas", "policy", "webhook", "kubeadm", "kind", "k3s", "admission")
+PARTS = (
+    "recorder",
+    "replicas",
+    "agent-daemonset",
+    "agent-sidecar",
+    "policy",
+    "webhook",
+    "kubeadm",
+    "kind",
+    "k3s",
+    "admission",
+)
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?")
 _PLAIN = re.compile(r"[^\s'\"#{}\[\],]+")
 
@@ -66,6 +79,7 @@ def manifest(
         "--cluster=default", f"--cluster={cluster}"
     )
     text = text.replace("--store=s3://bucket/kubewitness", f"--store={store}")
+    text = text.replace("cluster: default", f"cluster: {cluster}") if part.startswith("agent-") else text
     text = text.replace("https://10.96.0.200:9444/audit/default", f"https://{address}/audit/{cluster}")
     text = text.replace("/admission/default", f"/admission/{cluster}")
     if ca_file is not None:

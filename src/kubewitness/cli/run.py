@@ -72,6 +72,7 @@ class _Pipeline:
         self._grace = parse.seconds(file.service.keys, "grace", 5.0, what)
         self._flush = parse.seconds(file.service.keys, "flush", 1.0, what)
         self._limit = parse.size(file.service.keys, "storage.total_limit_size", 2 * 1024**3, what)
+        self._monitor = self._monitor_address(what)
         self._memory = self._storage_type() == "memory"
         # A repeat is recognised by its key: in the journal, and in the store's.
         self._keyed = not self._memory or any(s.plugin == "store" for s in file.outputs)
@@ -79,6 +80,15 @@ class _Pipeline:
         self._check_names()
         self._inputs = [self._input(section, tag) for section, tag in zip(file.inputs, self._tags, strict=True)]
         self._outputs = [self._output(section, i) for i, section in enumerate(file.outputs)]
+
+    def _monitor_address(self, what: str) -> tuple[str, int] | None:
+        keys = self._file.service.keys
+        if not parse.boolean(keys, "http_server", False, what):
+            return None
+        port = keys.get("http_port", "2020")
+        if not port.isdecimal() or not 0 < int(port) < 65536:
+            raise UsageError(f"{self._file.service.where('http_port')}: 'http_port' is {port!r}; it takes a port")
+        return keys.get("http_listen", "127.0.0.1"), int(port)
 
     def _storage_type(self) -> str:
         """One for the whole pipeline so far."""
@@ -184,6 +194,11 @@ class _Pipeline:
             supervisor.add_input(source, sink)
         for output in self._outputs:
             supervisor.add_output(output, feed)
+        if self._monitor is not None:
+            from kubewitness.web.monitor import Monitor
+
+            host, port = self._monitor
+            supervisor.add_service("monitor", Monitor(host, port, supervisor.health).run)
         await supervisor.run(until_inputs_end=self._exit_on_eof)
 
 

@@ -22,6 +22,9 @@ from kubewitness.errors import UsageError
 SERVICE_KEYS = {
     "flush": "seconds that records may wait to be delivered together (default 1)",
     "grace": "seconds that outputs have at shutdown to deliver what is left (default 5)",
+    "http_server": "on: probes and metrics over HTTP (default off)",
+    "http_listen": "address for it (default 127.0.0.1; Fluent Bit's is 0.0.0.0)",
+    "http_port": "and port (default 2020)",
     "log_level": "error, warn, info or debug (default info)",
     "storage.path": "directory of this pipeline's journal (default: in the state directory, by the file's name)",
     "storage.type": "filesystem (default) or memory, for inputs that do not say",

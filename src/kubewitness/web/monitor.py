@@ -1,0 +1,73 @@
+"""What a pipeline tells about itself over HTTP: probes and metrics, as Fluent Bit's monitoring port (`http_server on`).
+
+A handful of fixed answers to GET, one per connection: the web server of `serve` costs 60 MB, which an agent on each
+node should not. Nothing but numbers, names and error texts is shown; no record, no credential.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Mapping
+
+from kubewitness.errors import UsageError
+from kubewitness.web.metrics import prometheus
+
+#: a request's head may be so large and take so long
+_HEAD = 8 * 1024
+_SECONDS = 5.0
+
+
+class Monitor:
+    """`health`: of the supervisor, {"healthy": bool, ...}."""
+
+    def __init__(self, host: str, port: int, health: Callable[[], Mapping[str, object]]) -> None:
+        self._host = host
+        self._port = port
+        self._health = health
+        self._started = time.monotonic()
+
+    async def run(self) -> None:
+        """Answers until cancelled. Raises UsageError when the address cannot be had."""
+        try:
+            server = await asyncio.start_server(self._serve, self._host, self._port, limit=_HEAD)
+        except OSError as e:
+            raise UsageError(f"service: http_listen {self._host}, http_port {self._port}: {e.strerror}") from e
+        async with server:
+            await server.serve_forever()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            async with asyncio.timeout(_SECONDS):
+                head = await reader.readuntil(b"\r\n\r\n")
+                method, target, _ = head.split(b"\r\n", 1)[0].decode("latin-1").split(" ", 2)
+                status, kind, body = self._answer(method, target.partition("?")[0])
+                writer.write(
+                    f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n"
+                    f"X-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n".encode()
+                    + body
+                )
+                await writer.drain()
+        except (TimeoutError, OSError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            pass  # a client that says nothing sensible gets no answer
+        finally:
+            writer.close()
+
+    def _answer(self, method: str, path: str) -> tuple[str, str, bytes]:
+        text = "text/plain; charset=utf-8"
+        if method not in ("GET", "HEAD"):
+            return "405 Method Not Allowed", text, b"GET only\n"
+        if path == "/healthz":
+            return "200 OK", text, b"ok\n"
+        health = self._health()
+        if path in ("/readyz", "/api/v1/health"):
+            return ("200 OK", text, b"ok\n") if health["healthy"] else ("503 Service Unavailable", text, b"error\n")
+        if path in ("/metrics", "/api/v1/metrics/prometheus"):
+            return "200 OK", "text/plain; version=0.0.4", prometheus({"pipeline": health}).encode()
+        if path == "/api/v1/uptime":
+            uptime = {"uptime_sec": int(time.monotonic() - self._started)}
+            return "200 OK", "application/json", json.dumps(uptime).encode()
+        if path == "/api/v1/metrics":
+            return "200 OK", "application/json", json.dumps(health, default=str).encode()
+        return "404 Not Found", text, b"there is /healthz, /readyz, /metrics, /api/v1/{health,metrics,uptime}\n"
