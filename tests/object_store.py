@@ -53,7 +53,13 @@ def object_store(directory: Path) -> Iterator[ObjectStore]:
             [
                 *(weed, "-logtostderr", "server", f"-dir={directory}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"),
                 *(f"-master.port={master}", f"-volume.port={volume}", "-filer", f"-filer.port={filer}"),
-                *("-s3", f"-s3.port={s3}", f"-s3.config={directory / 's3.json'}", "-s3.port.iceberg=0"),
+                *(
+                    "-s3",
+                    f"-s3.port={s3}",
+                    f"-s3.config={directory / 's3.json'}",
+                    "-s3.port.iceberg=0",
+                    "-s3.port.lance=0",
+                ),
                 *("-master.volumeSizeLimitMB=1024", "-volume.max=20", "-master.raftHashicorp=false"),
             ],
             stdout=log,

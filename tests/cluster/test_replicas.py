@@ -21,6 +21,7 @@ from tests.cluster.harness import Binaries, ControlPlane, Options, RawWatch, unt
 from tests.cluster.load import Load
 from tests.cluster.recorder import Recorder
 from tests.cluster.replica import Reader, Replica, SharedStore
+from tests.object_store import object_store
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
@@ -102,6 +103,15 @@ class Faults:
         )
 
 
+@contextmanager
+def shared_store(kind: str, folder: Path) -> Iterator[SharedStore]:
+    if kind == "directory":
+        yield SharedStore(("--store", str(folder / "store")))
+        return
+    with object_store(folder / "objects") as server:
+        yield SharedStore(("--store", server.uri("replicas")), server.env)
+
+
 def killed_and_frozen(binaries: Binaries, folder: Path, store: SharedStore, count: int) -> None:
     with replicas_of(binaries, {"a": folder / "a", "b": folder / "b"}, store) as (cluster, replicas):
         faults = Faults(replicas, chance(), ("killed", "frozen"))
@@ -169,13 +179,16 @@ def test_a_warm_standby_on_the_same_state_goes_on_where_a_killed_leader_was(bina
 def test_a_leader_that_is_killed_or_frozen_loses_no_version_and_stores_none_twice(
     binaries: Binaries, tmp_path: Path
 ) -> None:
-    killed_and_frozen(binaries, tmp_path, SharedStore(("--store", str(tmp_path / "store"))), 4)
+    with shared_store("object storage", tmp_path) as store:
+        killed_and_frozen(binaries, tmp_path, store, 4)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
-def test_twenty_times_over(binaries: Binaries, tmp_path: Path) -> None:
-    killed_and_frozen(binaries, tmp_path, SharedStore(("--store", str(tmp_path / "store"))), 20)
+@pytest.mark.parametrize("kind", ["object storage", "directory"])
+def test_twenty_times_over(binaries: Binaries, tmp_path: Path, kind: str) -> None:
+    with shared_store(kind, tmp_path) as store:
+        killed_and_frozen(binaries, tmp_path, store, 20)
 
 
 def test_two_replicas_without_a_store_in_common_are_refused(binaries: Binaries, tmp_path: Path) -> None:
