@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -79,18 +80,18 @@ def object_store(directory: Path) -> Iterator[ObjectStore]:
 
 
 def _free_ports(count: int) -> list[int]:
-    """Ports whose port + 10000, which the server takes too, exists and is free."""
+    """Ports that are free, and 10,000 above too, where the server listens as well; below those that the system gives to
+    outgoing connections, which could take one in between."""
     found: list[int] = []
-    with contextlib.ExitStack() as held:
-        while len(found) < count:
-            s = held.enter_context(socket.socket())
-            s.bind(("127.0.0.1", 0))
-            port = s.getsockname()[1]
-            with socket.socket() as other:
-                try:
-                    other.bind(("127.0.0.1", port + 10_000))
-                except (OSError, OverflowError):
-                    continue
+    while len(found) < count:
+        port = random.randrange(11_000, 22_700)
+        try:
+            for number in (port, port + 10_000):
+                with socket.socket() as s:
+                    s.bind(("127.0.0.1", number))
+        except OSError:
+            continue
+        if port not in found:
             found.append(port)
     return found
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -51,6 +52,9 @@ _CONFIGURATION = {
     "delta.deletedFileRetentionDuration": LOG_RETENTION,
     "delta.checkpointInterval": str(_CHECKPOINT_EVERY),
 }
+
+#: The library colours the causes of an error.
+_COLOUR = re.compile(r"\x1b\[\d+m|↳")
 
 #: Random bytes: a dictionary of them would only cost.
 _RANDOM = ("record_key",)
@@ -425,4 +429,4 @@ def _fsync_file(path: Path) -> None:
 
 
 def _line(e: BaseException) -> str:
-    return " ".join(str(e).split())[:300]
+    return " ".join(_COLOUR.sub("", str(e)).split())[:300]
