@@ -111,7 +111,7 @@ def test_a_right_that_was_never_used_is_known_from_the_bodies(trail: Trail, open
     assert grant.binding_made is not None
     assert grant.role_made is not None
     assert (grant.binding_made.user, grant.role_made.user) == ("carol", "alice")
-    assert not asked(session, "dave").found
+    assert not asked(session, "carol").found
     assert not asked(session, at=0.5).found
 
 

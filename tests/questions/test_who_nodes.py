@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.questions.builder import CONTROLLERS, Trail, uid
+from kubewitness.formats.times import format_us
+from tests.questions.builder import BEGIN, CONTROLLERS, SECOND, Trail, uid
 from tests.questions.conftest import Who
 
 NODE_CONTROLLER = CONTROLLERS + "node-controller"
@@ -129,3 +130,34 @@ def test_a_preemption_stays_one_however_the_preempting_pod_came_about(trail: Tra
     assert (answer.mechanism, answer.certainty) == ("preemption", "proved")
     assert answer.root is not None
     assert (answer.root.user, answer.root.object) == ("alice", "ReplicaSet/shop/big")
+
+
+def test_attached_and_forwarded_streams_tell_their_length_and_one_without_an_end_says_so(
+    trail: Trail, who: Who
+) -> None:
+    trail.create_pod(0, "alice", "web-1", 1)
+    trail.add(10, "bob", "create", "pods", "web-1", sub="portforward", code=101)
+    trail.events[-1]["stageTimestamp"] = format_us(BEGIN + 100 * SECOND)
+    trail.add(20, "carol", "get", "pods", "web-1", sub="attach", code=101, query="container=app")
+    trail.events[-1]["stage"] = "ResponseStarted"
+    answer = who(trail, "pod/web-1", "exec")
+    said = [link.sentence for link in answer.chain]
+    assert "bob forwarded ports of pod shop/web-1 with kubectl for 90.0 s." in said
+    assert "carol attached to pod shop/web-1 (container app) with kubectl, with no end recorded." in said
+    assert answer.summary.startswith("2 users used exec, attach or port-forward")
+    then = who(trail, "pod/web-1", "exec", at=BEGIN + 50 * SECOND)
+    assert len(then.chain) == 2
+
+
+def test_reads_of_a_secret_are_gets_and_the_lists_and_watches_that_covered_it(trail: Trail, who: Who) -> None:
+    trail.add(0, "alice", "create", "secrets", "db", code=201)
+    trail.add(10, "bob", "get", "secrets", "db")
+    trail.add(20, "carol", "list", "secrets", "")
+    trail.add(30, "ci-bot", "watch", "secrets", "", namespace="")
+    trail.add(40, "admin", "list", "secrets", "", query="fieldSelector=metadata.name%3Dother")
+    trail.add(50, "load", "get", "secrets", "db", code=403)
+    answer = who(trail, "secret/db", "read")
+    readers = {link.actor for link in answer.chain}
+    assert readers == {"bob", "carol", "ci-bot"}
+    assert any("a list of all of the namespace" in link.sentence for link in answer.chain)
+    assert any("a watch of all namespaces" in link.sentence for link in answer.chain)

@@ -126,7 +126,12 @@ def _reads(case: Case, life: Life, until: int) -> list[Deed]:
     found: dict[tuple[str, str, str], tuple[Request, str, int]] = {}
     for r, scope_name in requests:
         open_watch = r.verb == "watch" and r.stage == "ResponseStarted"  # it may go on, and see what comes
-        if not r.done or r.ts > until or not _selects(r, ref) or (life.born and r.ts < life.first and not open_watch):
+        if (
+            not r.done
+            or r.received > until
+            or not _selects(r, ref)
+            or (life.born and r.ts < life.first and not open_watch)
+        ):
             continue
         key = (r.person, r.verb, scope_name)
         held = found.get(key)
@@ -154,13 +159,15 @@ def _streams(case: Case, life: Life, until: int) -> list[Deed]:
     for r in case.facts.requests(life.ref, ("create", "get")):
         way = _STREAMS.get(r.subresource)
         worked = r.done or (r.code == SWITCHING_PROTOCOLS and not r.dry_run)
-        if way is None or not worked or r.ts > until or not life.covers(r.ts):
+        if way is None or not worked or r.received > until or not life.covers(r.received):
             continue
         query = parse_qs(urlsplit(r.uri).query)
         command = " ".join(query.get("command", [])) or "a command"
         container = f" (container {query['container'][0]})" if "container" in query else ""
         lasted = (r.ts - r.received) / 1e6
         duration = f" for {lasted:.1f} s" if r.stage == "ResponseComplete" and lasted >= 0.1 else ""
+        if r.stage == "ResponseStarted":
+            duration = ", with no end recorded"
         says = f"{who_said(r)} {way.format(command=repr(command))} {life.ref.said()}{container}{tool_of(r)}{duration}"
         deeds.append(deed_of(r, says, ref=life.ref, root_action=r.subresource, role="exec"))
     return deeds
