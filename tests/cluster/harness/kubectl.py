@@ -29,14 +29,16 @@ class Kubectl:
         home.mkdir(parents=True, exist_ok=True)
         self.env = {"PATH": os.environ.get("PATH", ""), "HOME": str(home), "KUBECONFIG": str(user.kubeconfig)}
 
-    def run(self, *args: str, stdin: str = "", seconds: float = 60.0) -> subprocess.CompletedProcess[str]:
-        """Whatever the exit code."""
+    def run(
+        self, *args: str, stdin: str = "", seconds: float = 60.0, editor: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        """Whatever the exit code. `editor` is the command that `kubectl edit` gives the object's file to."""
         done = subprocess.run(
             [self.program, *args],
             input=stdin,
             capture_output=True,
             text=True,
-            env=self.env,
+            env=self.env | ({"KUBE_EDITOR": editor} if editor else {}),
             timeout=seconds,
             check=False,
         )

@@ -207,10 +207,14 @@ def lost(s: Scene) -> None:
     truth = Truth("node-lost", None, f"Node/{s.node}", kind="node")
     try:
         s.vanished(truth, at_least=2)
+        s.know("stopped", f"Node/{s.node}", truth, cluster_scoped=True, at=True)
         s.pause(1, 3)
     finally:
         s.cluster.nodes[s.node].resume()
     s.cluster.wait_node(s.node, seconds=120)
+    s.pause(1, 2)
+    back = Truth("direct", None, f"Node/{s.node}", kind="node")
+    s.know("started", f"Node/{s.node}", back, cluster_scoped=True, at=True)
 
 
 def node_deleted(s: Scene) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 from tests.cluster.scenarios import manifests
 from tests.cluster.scenarios.manifests import GENERAL, PATHS
 from tests.cluster.scenarios.scene import Scene, as_json, name_of, named
@@ -50,11 +52,23 @@ def by_label(s: Scene) -> None:
 
 def deleted_twice(s: Scene) -> None:
     """The second to delete a pod that is already terminating did not do it."""
-    name = name_of(s.deployment(2, pod={"terminationGracePeriodSeconds": 8})[0])
+    name = name_of(s.deployment(2, pod={"terminationGracePeriodSeconds": 20})[0])
     s.kubectl(s.one, "delete", "pod", name, "--wait=false")
     s.pause()
-    s.kubectl(s.two, "delete", "pod", name, "--wait=false")
+    s.request(s.two, "DELETE", s.path("Pod", name))
     s.vanished(named(name, _direct(s, name, s.one)))
+
+
+def deleted_at_once(s: Scene) -> None:
+    """Two delete a pod at the same moment: who stands by cannot tell whose request was the first."""
+    name = name_of(s.deployment(2, pod={"terminationGracePeriodSeconds": 20})[0])
+    other = threading.Thread(target=s.request, args=(s.two, "DELETE", s.path("Pod", name)))
+    other.start()
+    s.request(s.one, "DELETE", s.path("Pod", name))
+    other.join()
+    either = (("direct", s.one), ("direct", s.two))
+    truth = Truth("direct", s.one, f"Pod/{s.namespace}/{name}", candidates=either)
+    s.vanished(named(name, truth))
 
 
 def dry_run_first(s: Scene) -> None:
@@ -144,6 +158,18 @@ def liveness(s: Scene) -> None:
     _fails(s, "", container={"livenessProbe": probe})
 
 
+def image_pull(s: Scene) -> None:
+    """A container that never ran, because there is no such image."""
+    s.make(s.one, manifests.pod(s.namespace, s.app, GENERAL, f"shop/{s.app}-nopull:1.0"))
+
+    def waits() -> bool:
+        statuses = s.admin.get(s.path("Pod")).get("status", {}).get("containerStatuses", [])
+        return any("Pull" in c.get("state", {}).get("waiting", {}).get("reason", "") for c in statuses)
+
+    s.until("the image cannot be pulled", waits)
+    s.know("killed", f"Pod/{s.app}", Truth("container-failed", None, f"Pod/{s.namespace}/{s.app}", kind="system"))
+
+
 def failed_then_deleted(s: Scene) -> None:
     """A container that failed is not why the pod is gone."""
     s.make(s.two, manifests.pod(s.namespace, s.app, GENERAL, f"shop/{s.app}:exit1-1s", restartPolicy="Never"))
@@ -187,6 +213,7 @@ SCENARIOS = (
     collection,
     by_label,
     deleted_twice,
+    deleted_at_once,
     dry_run_first,
     by_service_account,
     impersonated,
@@ -196,6 +223,7 @@ SCENARIOS = (
     out_of_memory,
     exits,
     liveness,
+    image_pull,
     failed_then_deleted,
     name_used_again,
     evicted_by_script,

@@ -54,12 +54,14 @@ class Scene:
             raise OSError(f"namespace {self.namespace}: {reply.status}")
         self.cluster.wait_namespace(self.namespace, _PATIENCE)
 
-    def kubectl(self, user: str, *args: str, stdin: str = "", old: bool = False, fails: bool = False) -> str:
+    def kubectl(
+        self, user: str, *args: str, stdin: str = "", old: bool = False, fails: bool = False, editor: str = ""
+    ) -> str:
         """One command in the scenario's namespace; gives what it printed, on both streams."""
         version: Version = "old" if old else "current"
         started = stamp(time.time())
         words = ("-n", self.namespace, *args)
-        done = self.cluster.kubectl_of(user, version).run(*words, stdin=stdin, seconds=_PATIENCE)
+        done = self.cluster.kubectl_of(user, version).run(*words, stdin=stdin, seconds=_PATIENCE, editor=editor)
         self._wrote(user, "kubectl " + " ".join(a for a in words if not a.startswith("--token")), started)
         if bool(done.returncode) != fails:
             raise KubectlError(f"kubectl {' '.join(args)} (as {user}): exit {done.returncode}: {done.stderr}")

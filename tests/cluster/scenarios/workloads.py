@@ -112,6 +112,13 @@ def patch_template(s: Scene) -> None:
     _rolled(s, s.one, 2)
 
 
+def edit_template(s: Scene) -> None:
+    """kubectl edit, with an editor that needs no hands."""
+    s.deployment(2)
+    s.kubectl(s.one, "edit", "deployment", s.app, editor=f"sed -i s,shop/{s.app}:1.0,shop/{s.app}:1.4,")
+    _rolled(s, s.one, 2)
+
+
 def replace_template(s: Scene) -> None:
     """A program that reads the object, changes it and puts it back."""
     s.deployment(2)
@@ -152,6 +159,12 @@ def scale_by_old_kubectl(s: Scene) -> None:
 def scale_by_patch(s: Scene) -> None:
     s.deployment(3)
     s.kubectl(s.one, "patch", "deployment", s.app, "-p", '{"spec":{"replicas":1}}')
+    s.vanished(_scaled(s, s.one), at_least=2)
+
+
+def scale_by_edit(s: Scene) -> None:
+    s.deployment(3)
+    s.kubectl(s.one, "edit", "deployment", s.app, editor="sed -i 's,^  replicas: 3$,  replicas: 1,'")
     s.vanished(_scaled(s, s.one), at_least=2)
 
 
@@ -305,10 +318,12 @@ SCENARIOS = (
     apply_image,
     apply_server_side,
     patch_template,
+    edit_template,
     replace_template,
     scale,
     scale_by_old_kubectl,
     scale_by_patch,
+    scale_by_edit,
     scale_by_apply,
     scale_by_put,
     scaled_up_and_down,
