@@ -18,7 +18,7 @@ from tests.cluster.scenarios.truth import PodWatch
 Play = Callable[[Scene], None]
 
 #: how many scenarios run side by side, besides those of nodes and those that wait for whole minutes
-_SIDE_BY_SIDE = 4
+_SIDE_BY_SIDE = 7
 _GENERAL: tuple[Play, ...] = (*pods.SCENARIOS, *workloads.SCENARIOS, *owners.SCENARIOS)
 _PLACES = ("shop", "stock", "payments", "returns", "loyalty", "search", "mail", "maps", "prices", "reports")
 COUNT = len(_GENERAL) + len(owners.SLOW) + sum(len(scenarios) for _, scenarios in nodes.LANES)
