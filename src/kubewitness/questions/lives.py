@@ -75,6 +75,8 @@ def lives_of(facts: Facts, ref: Ref) -> list[Life]:
     for life in ordered:
         life.lives = len(ordered)
     _add_without_uid(ordered, requests)
+    for life, after in pairwise(ordered):  # a create without a uid may have begun the next life sooner
+        life.next_first = after.first
     return ordered
 
 

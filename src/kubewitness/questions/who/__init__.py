@@ -13,13 +13,16 @@ from kubewitness.questions.model import AskedObject, WhoAnswer
 from kubewitness.questions.rebuild.changes import changed_by
 from kubewitness.questions.rebuild.managers import silent_webhooks
 from kubewitness.questions.targets import Ref
-from kubewitness.questions.who import engine, nodes, removal, verbs
+from kubewitness.questions.who import engine, nodelife, nodes, refusals, removal, signs, verbs
 from kubewitness.questions.who.case import Case
 from kubewitness.questions.who.mechanisms import finalizers
 
 #: every verb, and what it asks of; nodes have their own
 VERBS = ("deleted", "evicted", "killed", "created", "changed", "scaled", "read", "exec", "granted")
-NODE_VERBS = ("cordoned", "uncordoned", "drained", "tainted")
+NODE_VERBS = ("cordoned", "uncordoned", "drained", "tainted", "started", "stopped")
+
+#: components whose removals people call evictions, too
+_EVICTORS = ("taint-eviction-controller", "node-controller", "kubelet", "")
 
 
 class WhoQuestion(msgspec.Struct):
@@ -54,6 +57,8 @@ def ask(session: Session, question: WhoQuestion) -> WhoAnswer:
         return _unknown_object(case, asked, question)
     if verb in ("deleted", "evicted", "killed"):
         return _removed(case, asked, life, verb)
+    if verb in ("started", "stopped"):
+        return nodelife.ask(case, asked, life, verb, question.at)
     if verb in NODE_VERBS:
         return nodes.ask(case, asked, life, verb, question.at)
     answer = verbs.ask(case, asked, life, verb, question.at)
@@ -97,17 +102,15 @@ def _default_verb(case: Case, lives: list[Life]) -> str:
 def _removed(case: Case, asked: AskedObject, life: Life, verb: str) -> WhoAnswer:
     """`deleted`, `evicted`, `killed`."""
     case.missing.clear()
+    if verb != "deleted" and (ended := signs.kubelet_evicted(case, life)) is not None:
+        return engine.answer(case, asked, engine.follow(case, ended), default="node-pressure")
     found = removal.find(case, life, evicted_only=verb == "evicted")
     if found.deed is None and verb == "killed":
         return verbs.container_failed(case, asked, life)
     if found.deed is None and verb == "evicted":
-        by_event = removal.find(case, life)
-        if by_event.deed is not None and by_event.deed.action in (
-            "TaintManagerEviction",
-            "Evicted",
-            "NodeControllerEviction",
-        ):
-            found = by_event
+        by_sign = removal.find(case, life)
+        if by_sign.deed is not None and by_sign.deed.request is None and by_sign.deed.controller in _EVICTORS:
+            found = by_sign
     if found.deed is None:
         return _not_removed(case, asked, life, found, verb)
     held = finalizers.released(case, life, found.deed) if verb == "deleted" else None
@@ -133,7 +136,10 @@ def _not_removed(case: Case, asked: AskedObject, life: Life, found: removal.Remo
         summary = f"No record says that {said} was {verb}; it was last seen at {format_us(life.last)}."
         if verb == "evicted" and removal.find(case, life).deed is not None:
             summary = f"{said} was not evicted; it was deleted: ask who deleted it."
-    return verbs.not_found(case, asked, summary, links, coverage.gaps(case.facts, life.first, life.last))
+    answer = verbs.not_found(case, asked, summary, links, coverage.gaps(case.facts, life.first, life.last))
+    if any(d.root_action == "admission" for d in found.context):
+        answer.mechanism = "admission"
+    return answer
 
 
 def _unknown_object(case: Case, asked: AskedObject, question: WhoQuestion) -> WhoAnswer:
@@ -149,6 +155,11 @@ def _unknown_object(case: Case, asked: AskedObject, question: WhoQuestion) -> Wh
         summary = f"Nothing was recorded of {ref.said()}."
         if near:
             summary += " Near names: " + ", ".join(near) + "."
+    refused = [] if lives else refusals.by_admission(case, ref)
+    if refused:
+        answer = verbs.not_found(case, asked, f"{refused[-1].says}.", [d.link() for d in refused], [])
+        answer.mechanism = "admission"
+        return answer
     for line in coverage.told(case.facts):
         case.need(line)
     return verbs.not_found(case, asked, summary, [], [])

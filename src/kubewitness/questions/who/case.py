@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
@@ -160,10 +161,11 @@ class Case:
         else:
             return None
         window = Window(life.first - 10 * MINUTE, life.last + 10 * MINUTE)
-        for e in self.facts.events_in(window, namespace=ref.namespace, reasons=reasons, message_has=text):
-            if text in e.message and e.kind:
-                return Owner(e.kind, e.object_name, e.object_uid)
-        return None
+        said = self.facts.events_in(window, namespace=ref.namespace, reasons=reasons, message_has=text)
+        said = [e for e in said if text in e.message and e.kind]
+        # The name may have been used before, by another owner of the same name.
+        own = [e for e in said if e.ts >= life.first - SKEW_US] or said
+        return Owner(own[0].kind, own[0].object_name, own[0].object_uid) if own else None
 
     def node_of(self, pod: Ref, life: Life) -> tuple[str, Certainty, str] | None:
         """(node, certainty, evidence id) that the pod was bound to."""
@@ -310,6 +312,11 @@ def event_deed(event: EventFact, says: str, *, ref: Ref, role: str, controller: 
         role=role,
         life=life,
     )
+
+
+def manager_of(request: Request) -> str:
+    """What the client calls itself as a field manager: kubectl names its command there, a claim like its user agent."""
+    return parse_qs(urlsplit(request.uri).query).get("fieldManager", [""])[0]
 
 
 def near(a: int, b: int, tolerance: int = SKEW_US) -> bool:

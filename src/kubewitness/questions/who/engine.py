@@ -36,7 +36,7 @@ def follow(case: Case, effect: Deed, context: list[Deed] | None = None, candidat
     chain = Chain([effect], [effect.link(), *(d.link() for d in context or ())])
     chain.candidates += candidates or []
     deed = effect
-    seen = set(effect.evidence[:1])
+    seen = {(effect.evidence[0], effect.ref)}
     for _ in range(_LONGEST):
         step = explain(case, deed)
         if step is None:
@@ -48,11 +48,11 @@ def follow(case: Case, effect: Deed, context: list[Deed] | None = None, candidat
         chain.doubt = chain.doubt or step.doubt
         case.missing.extend(m for m in step.missing if m not in case.missing)
         chain.links += [d.link() for d in step.context]
-        if step.cause is None or step.cause.evidence[0] in seen:
+        if step.cause is None or (step.cause.evidence[0], step.cause.ref) in seen:
             chain.rooted = step.final
             break
         deed = step.cause
-        seen.add(deed.evidence[0])
+        seen.add((deed.evidence[0], deed.ref))
         chain.deeds.append(deed)
         chain.links.append(deed.link())
         if step.final or deed.nobody:

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from urllib.parse import parse_qs, urlsplit
 
 from kubewitness.questions.bodies import at
 from kubewitness.questions.facts import Bodies, Request, Window
 from kubewitness.questions.lives import Life
 from kubewitness.questions.model import AskedObject, WhoAnswer
 from kubewitness.questions.who import engine, verbs
-from kubewitness.questions.who.case import MINUTE, SECOND, Case, Deed, controller_of, deed_of, tool_of, who_said
+from kubewitness.questions.who.case import (
+    MINUTE,
+    SECOND,
+    Case,
+    Deed,
+    controller_of,
+    deed_of,
+    manager_of,
+    tool_of,
+    who_said,
+)
 from kubewitness.questions.who.mechanisms.eviction import node_writes, unschedulable
 
 _FOREVER = 1 << 62
@@ -77,15 +86,10 @@ def _cordoned(life: Life, told: _Told, value: bool, verb: str) -> Deed | None:
     return None
 
 
-def _manager(request: Request) -> str:
-    """What the client calls itself as a field manager: kubectl names its command there, a claim like its user agent."""
-    return parse_qs(urlsplit(request.uri).query).get("fieldManager", [""])[0]
-
-
 def _taint_claimed(case: Case, life: Life, writes: list[Request]) -> Deed | None:
     """Without bodies: the last write that calls itself kubectl's taint."""
     for write in writes:
-        if _manager(write) == "kubectl-taint":
+        if manager_of(write) == "kubectl-taint":
             case.need("the taint itself, and whether it was added or taken away: audit level Request for nodes")
             says = f"{who_said(write)} changed the taints of {life.ref.said()}{tool_of(write)}"
             return deed_of(write, says, ref=life.ref, certainty="inferred", root_action="taint")
@@ -96,7 +100,7 @@ def _untold(case: Case, life: Life, writes: list[Request], verb: str) -> Deed | 
     """Without bodies: a write by somebody of which the kubelet's Event shortly afterwards speaks; of several, that of
     whoever went on to evict pods."""
     reason = "NodeSchedulable" if verb == "uncordoned" else "NodeNotSchedulable"
-    people = [w for w in writes if not controller_of(w) and _manager(w) not in _OTHER_COMMANDS]
+    people = [w for w in writes if not controller_of(w) and manager_of(w) not in _OTHER_COMMANDS]
     deeds = []
     for event in reversed([e for e in case.facts.events(life.ref) if e.reason == reason]):
         near = [w for w in people if -SECOND <= event.ts - w.received <= _KUBELET_SAYS_US]

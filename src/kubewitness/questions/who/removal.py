@@ -18,6 +18,7 @@ from kubewitness.questions.facts import Request, Window
 from kubewitness.questions.lives import SKEW_US, Life
 from kubewitness.questions.model import Certainty
 from kubewitness.questions.targets import Ref
+from kubewitness.questions.who import refusals, signs
 from kubewitness.questions.who.case import (
     MINUTE,
     SECOND,
@@ -25,7 +26,6 @@ from kubewitness.questions.who.case import (
     Deed,
     controller_of,
     deed_of,
-    event_deed,
     tool_of,
     who_said,
 )
@@ -39,15 +39,9 @@ _COLLECTION_US = 5 * MINUTE
 _GRACE_US = MINUTE
 #: signs of an end are looked for this long: a pod's usual grace period of 30 s and some
 _EFFECT_US = 2 * MINUTE
+#: a controller replaces a pod within this time of its deletion
+_REPLACED_US = SECOND
 _NOT_FOUND = 404
-
-#: Events about a pod that tell of its removal: reason -> (component that did it, sentence)
-_REMOVING_EVENTS = {
-    "TaintManagerEviction": ("taint-eviction-controller", "the taint manager marked {pod} for deletion"),
-    "NodeControllerEviction": ("node-controller", "the node controller marked {pod} for deletion"),
-    "Preempted": ("kube-scheduler", "the scheduler preempted {pod}"),
-    "Evicted": ("kubelet", "the kubelet evicted {pod}"),
-}
 
 
 class Removal(msgspec.Struct):
@@ -68,13 +62,14 @@ def find(case: Case, life: Life, *, evicted_only: bool = False) -> Removal:
     ref = life.ref
     attempts = [r for r in _attempts(case, life) if not evicted_only or r.subresource == "eviction"]
     done = [r for r in attempts if r.done]
-    finishing = [r for r in done if _finishes(r)]
-    asking = [r for r in done if not _finishes(r)]
+    static = signs.is_static(case, life)  # its kubelet is the one who makes and deletes it
+    finishing = [r for r in done if _finishes(r) and not static]
+    asking = [r for r in done if r not in finishing]
     asked = asked_at(case, [*asking, *finishing])
-    result = Removal(None, _refusals(case, ref, attempts), [], asked, bool(done))
+    result = Removal(None, refusals.of(case, ref, attempts), [], asked, bool(done))
     chosen, certainty = _choose(case, life, asking, asked)
     if chosen is None and not evicted_only:
-        result.deed = _from_events(case, life)
+        result.deed = signs.removal(case, life)
         stopped = any(e.reason == "Killing" and "Stopping" in e.message for e in case.facts.events(ref))
         result.seen = result.seen or result.deed is not None or life.gone or stopped
         if result.deed is None and (finishing or result.seen):
@@ -140,7 +135,7 @@ def _choose(case: Case, life: Life, asking: list[Request], asked: int | None) ->
         if asked is None or (r.received - _ASKED_TOLERANCE <= asked + SECOND and asked <= r.ts + _ASKED_TOLERANCE)
     ]
     if asked is None and len(fitting) > 1:  # several asked, and no body tells when it began: believe the signs
-        fitting = [r for r in fitting if _ended_soon(case, r, life)] or fitting
+        fitting = _began(case, fitting, life) or [r for r in fitting if _ended_soon(case, r, life)] or fitting
     if not fitting:
         return None, "unknown"  # nobody asked, or at a time at which no recorded request fits
     sure = [r for r in fitting if _certainty(case, r, life) == "proved"]
@@ -175,6 +170,29 @@ def _rivals(chosen: Request, asking: list[Request]) -> list[Request]:
         and (r.verb != "deletecollection" or chosen.verb == "deletecollection")
         and abs(r.ts - chosen.ts) <= _EFFECT_US
     ]
+
+
+def _began(case: Case, asking: list[Request], life: Life) -> list[Request]:
+    """The one of several requests that a controller or its own sender answered: by a new pod in the place of this one
+    at once, or by waiting for its end, which kubectl does after a delete that is no dry run. Empty when that is not
+    one alone."""
+    ends = [*(r.received for r in asking[1:]), asking[-1].ts + _REPLACED_US]
+    replaced = [r for r, end in zip(asking, ends, strict=True) if _replaced(case, r, min(end, r.ts + _REPLACED_US))]
+    if len(replaced) == 1 and life.ref.resource == "pods":
+        return replaced
+    if not all(r.verb == "delete" and "kubectl" in tool_of(r) for r in asking):
+        return []  # who evicts, and what is no kubectl, does not wait in this way
+    killed = [e.ts + SECOND for e in case.facts.events(life.ref) if e.reason == "Killing"]
+    reads = case.facts.requests(life.ref, ("get", "list", "watch"))
+    waited = [r for r in asking if any(w.user == r.user and r.ts <= w.received <= r.ts + SECOND for w in reads)]
+    return waited if len(waited) == 1 and all(waited[0].received <= k for k in killed) else []
+
+
+def _replaced(case: Case, request: Request, until: int) -> bool:
+    """Whether a controller made a pod in the namespace before `until`: it takes a terminating one for lost."""
+    window = Window(request.received, until)
+    made = case.facts.requests_in(window, resource="pods", namespace=request.namespace, verbs=("create",))
+    return any(r.done and controller_of(r) for r in made)
 
 
 def _ended_soon(case: Case, request: Request, life: Life) -> bool:
@@ -255,53 +273,6 @@ def _grace(case: Case, request: Request) -> int | None:
         return value
     found = re.search(r"[?&]gracePeriodSeconds=(\d+)", request.uri)
     return int(found.group(1)) if found else None
-
-
-def _refusals(case: Case, ref: Ref, attempts: list[Request]) -> list[Deed]:
-    """Refused evictions, one deed for each user: how often, from when to when, and by which budget."""
-    by_user: dict[str, list[Request]] = {}
-    for r in attempts:
-        if r.subresource == "eviction" and r.code == 429:
-            by_user.setdefault(r.person, []).append(r)
-    deeds = []
-    for person, refused in by_user.items():
-        first, last = refused[0], refused[-1]
-        bodies = case.facts.all_bodies(refused[-1:])[0]
-        why = budget_of(bodies.response) or last.message or last.reason
-        times = f"{len(refused)} times" if len(refused) > 1 else "once"
-        why = why or "a disruption budget forbade it"
-        says = f"{person} tried {times} to evict {ref.said()} and was refused (429): {why}"
-        deed = deed_of(last, says, ref=ref, root_action="evict", role="note")
-        deed.evidence = [r.id for r in (first, last)][: len(refused)]
-        deeds.append(deed)
-    return deeds
-
-
-def budget_of(status: object) -> str:
-    """What a refused eviction's answer says about the PodDisruptionBudget."""
-    causes = at(status, "details", "causes")
-    texts = [str(c.get("message", "")) for c in causes if isinstance(c, dict)] if isinstance(causes, list) else []
-    return " ".join([*filter(None, texts)]) or str(at(status, "message") or "")
-
-
-def _from_events(case: Case, life: Life) -> Deed | None:
-    """What Events tell where no request does."""
-    ref = life.ref
-    if ref.resource != "pods":
-        return None
-    for e in case.facts.events(ref):
-        known = _REMOVING_EVENTS.get(e.reason)
-        if known and life.covers(e.ts, e.object_uid if e.object_uid != e.object_name else ""):
-            controller, text = known
-            return event_deed(e, text.format(pod=ref.said()), ref=ref, role="remove", controller=controller, life=life)
-    window = Window(life.first, life.last + 10 * MINUTE)
-    for e in case.facts.events_in(
-        window, namespace=ref.namespace, reasons=("SuccessfulDelete",), message_has=f"pod: {ref.name}"
-    ):
-        controller = e.component or e.kind.lower() + "-controller"
-        says = f"the {controller.replace('-', ' ')} deleted {ref.said()}"
-        return event_deed(e, says, ref=ref, role="remove", controller=controller, life=life)
-    return None
 
 
 def _say_missing(case: Case, ref: Ref, asked: int | None, finishing: list[Request]) -> None:

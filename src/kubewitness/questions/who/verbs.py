@@ -28,6 +28,17 @@ _FAILURES = (
     "Failed",
 )
 
+#: reasons of a waiting container that will not run by itself (kubelet/images/types.go, kuberuntime)
+_CANNOT_START = (
+    "ErrImagePull",
+    "ImagePullBackOff",
+    "ErrImageNeverPull",
+    "InvalidImageName",
+    "CreateContainerConfigError",
+    "CreateContainerError",
+    "RunContainerError",
+)
+
 
 def ask(case: Case, asked: AskedObject, life: Life, verb: str, at_us: int | None) -> WhoAnswer:
     """The answer for one verb."""
@@ -199,6 +210,12 @@ def container_failed(case: Case, asked: AskedObject, life: Life) -> WhoAnswer:
         if r.subresource != "status" or not r.done or not life.covers(r.ts):
             continue
         for status in at(case.facts.bodies(r).request, "status", "containerStatuses") or []:
+            waiting = at(status, "state", "waiting", "reason")
+            if waiting in _CANNOT_START:
+                says = f"container {at(status, 'name')} of {life.ref.said()} could not start: {waiting}"
+                deed = deed_of(r, says, ref=life.ref, root_action=str(waiting), role="fail")
+                deed.nobody = True
+                deeds.append(deed)
             for state in (at(status, "state", "terminated"), at(status, "lastState", "terminated")):
                 if isinstance(state, dict) and state.get("exitCode") not in (None, 0):
                     reason = state.get("reason") or "Error"

@@ -14,6 +14,9 @@ from kubewitness.questions.who.case import MINUTE, SECOND, Case, Deed, Step, con
 from kubewitness.questions.who.history import SpecState, spec_history
 from kubewitness.questions.who.mechanisms.replicas import scaling_deed
 
+#: the replicaset controller replaces a pod within this time
+_PROMPT_US = 2 * SECOND
+
 
 def explain_pod(case: Case, deed: Deed) -> Step | None:
     """Why the replicaset controller made a pod."""
@@ -29,16 +32,28 @@ def explain_pod(case: Case, deed: Deed) -> Step | None:
     if grown:
         last = grown[-1]
         room = (last.replicas or 0) - (last.before or 0)
+        replaces = _replaces(case, deed, owner_ref, last.request.ts) if not room else None
+        if replaces is not None:
+            return Step("controller", replaces)
         if not room or _made_before(case, deed, owner_ref, last.request.ts - SKEW_US) < room:
             return Step("controller", _growth(last, owner_ref, certainty if room else "inferred"))
     lost = [r for r in _siblings(case, deed, deed.when - MINUTE, "") if _left(r, owner_ref)]
     if not lost:
         return Step("controller", _growth(grown[-1], owner_ref, "inferred") if grown else None)
-    gone = lost[-1]
+    return Step("controller", _removal(lost[-1]))
+
+
+def _removal(gone: Request) -> Deed:
     verb = "evicted" if gone.subresource else "deleted"
     says = f"{who_said(gone)} {verb} {gone.ref.said()}, which it replaces"
-    cause = deed_of(gone, says, ref=gone.ref, certainty="inferred", root_action=verb[:-1], role="remove")
-    return Step("controller", cause)
+    return deed_of(gone, says, ref=gone.ref, certainty="inferred", root_action=verb[:-1], role="remove")
+
+
+def _replaces(case: Case, deed: Deed, owner: Ref, grown: int) -> Deed | None:
+    """Where no body tells how many pods were wanted: a removal of another one just before, long after the growth."""
+    since = max(grown + _PROMPT_US, deed.when - _PROMPT_US)
+    lost = [r for r in _siblings(case, deed, since, "") if _left(r, owner) and r.received <= deed.cause_until]
+    return _removal(lost[-1]) if lost else None
 
 
 def _made_before(case: Case, deed: Deed, owner: Ref, since: int) -> int:

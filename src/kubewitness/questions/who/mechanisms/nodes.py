@@ -1,4 +1,4 @@
-"""taint, node-lost, preemption, node-pressure: pods that left because of their node or a more important pod.
+"""taint, node-lost, preemption: pods that left because of their node or a more important pod.
 
 A NoExecute taint that a person set is `taint`; one that the node lifecycle controller set (unreachable, not-ready)
 means that the node was lost: nobody asked for it, the root is the node, and its kubelet's last sign of life is told.
@@ -220,17 +220,3 @@ def _nominated(case: Case, deed: Deed) -> tuple[Ref, int, str, Certainty] | None
         return None
     ref, r = found.popitem()
     return Ref(ref.cluster, "", "pods", ref.namespace, ref.name, "Pod"), r.ts, r.id, "inferred"
-
-
-def explain_pressure(case: Case, deed: Deed) -> Step | None:
-    """node-pressure: the kubelet evicts by itself; only its Event says why."""
-    if deed.role != "remove" or deed.controller != "kubelet" or deed.request is not None:
-        return None
-    place = case.node_of(deed.ref, deed.life or case.life(deed.ref, when=deed.when))
-    if place is None:
-        return Step("node-pressure")
-    says = f"node {place[0]} ran short of a resource"
-    cause = Deed(
-        deed.when, node_ref(case, place[0]), "Evicted", says, "node-pressure", "inferred", deed.evidence, nobody=True
-    )
-    return Step("node-pressure", cause)

@@ -21,6 +21,7 @@ from kubewitness.questions.who.case import (
     controller_of,
     deed_of,
     event_deed,
+    manager_of,
     tool_of,
     who_said,
 )
@@ -29,6 +30,9 @@ from kubewitness.questions.who.history import SpecState
 _SCALED = re.compile(r"Scaled (up|down) replica set (\S+) (?:from (\d+) )?to (\d+)")
 #: a rollout's own steps follow one another within this time
 _ROLLOUT_PAUSE_US = 10 * MINUTE
+#: kubectl's commands that leave spec alone, and the one that pauses, resumes and restarts
+_OTHER_COMMANDS = ("kubectl-annotate", "kubectl-label")
+_PAUSES = "kubectl-rollout"
 #: the deployment controller acts on a write within seconds
 _PROMPT_US = 30 * SECOND
 
@@ -65,8 +69,10 @@ def deployment(case: Case, deed: Deed, ref: Ref, states: list[SpecState], resize
     """
     if resized is False:
         states = [s for s in states if s.touched is None or "template" in s.touched]
+    states = [s for s in states if s.touched is not None or manager_of(s.request) not in _OTHER_COMMANDS]
     others = _others_touched(case, deed, ref)
-    chosen = _likely(states, others, deed.when)
+    turn = _turn(case, deed, ref)
+    chosen = _likely(states, others, deed.when, turn, _others_written(case, deed, ref))
     if chosen is None:
         mechanism = "rollout" if resized is False or _outgrown(case, deed, ref, others) else "scale-down"
         case.need(
@@ -78,7 +84,8 @@ def deployment(case: Case, deed: Deed, ref: Ref, states: list[SpecState], resize
         case.need(
             f"what the write of {ref.said()} changed: level Request for deployments would show it and prove the cause"
         )
-    mechanism = "rollout" if resized is False or _rolls(chosen, others, deed.when) else "scale-down"
+    rolls = turn is not None and chosen.request.subresource != "scale"
+    mechanism = "rollout" if rolls or resized is False or _rolls(chosen, others, deed.when) else "scale-down"
     if chosen.request.verb == "create":
         mechanism = "controller"
     rivals = [
@@ -97,17 +104,51 @@ def _outgrown(case: Case, deed: Deed, ref: Ref, others: list[int]) -> bool:
     return bool(others) and others[-1] > max(own, default=0)
 
 
-def _likely(states: list[SpecState], others: list[int], until: int) -> SpecState | None:
-    """The write that the ReplicaSet's write answers to: the last one, unless it is a scaling of some time ago and a
-    rollout has been going on."""
+def _turn(case: Case, deed: Deed, ref: Ref) -> int | None:
+    """When a ReplicaSet stopped to be its Deployment's current one: another grew after it had last grown itself. Events
+    tell who grew, the controller's own requests when. None when it did not, or no Event says that it ever grew."""
+    if deed.role != "change":
+        return None
+    grown = [(e.ts, name) for e, up, name, _ in _scalings(case, ref, deed.when) if up and e.ts <= deed.when]
+    own = [ts for ts, name in grown if name == deed.ref.name]
+    if not own:
+        return None
+    for ts, name in grown:
+        if name != deed.ref.name and ts > own[-1]:
+            other = Ref(ref.cluster, ref.group, "replicasets", ref.namespace, name)
+            writes = [r for r in case.facts.requests(other, ("create", "update", "patch")) if r.done]
+            times = [r.received for r in writes if not r.subresource and ts - SECOND <= r.received <= ts + SECOND]
+            return min(times, default=ts + SECOND)
+    return None
+
+
+def _likely(
+    states: list[SpecState], others: list[int], until: int, turn: int | None, written: list[int]
+) -> SpecState | None:
+    """The write that the ReplicaSet's write answers to: the last one before its turn, if it was no longer the current
+    one; else the last one, unless it is a scaling of some time ago and a rollout has been going on."""
     if not states:
         return None
     last = states[-1]
     earlier = [s for s in states if s.request.subresource != "scale"]
+    if turn is not None and not (last.request.subresource == "scale" and until - last.request.ts <= SECOND):
+        before = [s for s in earlier if s.request.received <= turn]
+        if before:
+            return _unpaused(before, written)
     rolling = [ts for ts in others if ts > last.request.ts]
     if last.request.subresource == "scale" and until - last.request.ts > SECOND and rolling and earlier:
         return earlier[-1]
     return last
+
+
+def _unpaused(writes: list[SpecState], written: list[int]) -> SpecState:
+    """The last write; of one between two `kubectl rollout`s that nothing followed at once, that one: the two then
+    paused and resumed the Deployment."""
+    if len(writes) > 2 and [manager_of(s.request) == _PAUSES for s in writes[-3:]] == [True, False, True]:
+        begins, ends = writes[-3].request.ts, writes[-1].request.received
+        if not any(begins <= ts <= ends for ts in written):
+            return writes[-2]
+    return writes[-1]
 
 
 def _rolls(state: SpecState, others: list[int], until: int) -> bool:
@@ -135,13 +176,16 @@ def _told(state: SpecState, ref: Ref, mechanism: str) -> Deed:
 
 def _others_touched(case: Case, deed: Deed, ref: Ref) -> list[int]:
     """When other ReplicaSets of the Deployment were created or written by its controller, or grew, before the deed."""
-    window = Window(deed.when - _ROLLOUT_PAUSE_US, deed.when + SKEW_US // 4)
     times = [e.first for e, up, name, _ in _scalings(case, ref, deed.when) if up and name != deed.ref.name]
+    return sorted([ts for ts in times if ts >= deed.when - _ROLLOUT_PAUSE_US] + _others_written(case, deed, ref))
+
+
+def _others_written(case: Case, deed: Deed, ref: Ref) -> list[int]:
+    """The part of `_others_touched` that requests tell, whose times are exact."""
+    window = Window(deed.when - _ROLLOUT_PAUSE_US, deed.when + SKEW_US // 4)
     pattern = re.compile(re.escape(ref.name) + r"-[a-z0-9]{6,10}")
     writes = case.facts.requests_in(
         window, resource="replicasets", namespace=ref.namespace, verbs=("create", "update", "patch")
     )
-    times += [
-        r.ts for r in writes if r.done and controller_of(r) and r.name != deed.ref.name and pattern.fullmatch(r.name)
-    ]
-    return sorted(ts for ts in times if window.since is not None and ts >= window.since)
+    mine = [r for r in writes if r.done and controller_of(r) and r.name != deed.ref.name]
+    return [r.ts for r in mine if pattern.fullmatch(r.name)]
