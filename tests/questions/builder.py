@@ -123,29 +123,46 @@ class Trail:
 
     def preempted(self, clock: float, name: str, number: int, by: str) -> None:
         """The scheduler's Event about a pod that made room, as Kubernetes 1.20 words it."""
+        message = f"Preempted by shop/{by} on node n1"
+        self.event(clock, name, number, "Preempted", message, "default-scheduler", kind="Pod")
+
+    def event(
+        self,
+        clock: float,
+        name: str,
+        number: int,
+        reason: str,
+        message: str,
+        component: str,
+        *,
+        host: str = "",
+        kind: str = "Pod",
+    ) -> None:
+        """An Event about an object in shop."""
         at = format_us(BEGIN + int(clock * SECOND))
         self.core_events.append(
             {
                 "kind": "Event",
                 "apiVersion": "v1",
                 "metadata": {
-                    "name": f"{name}.1",
+                    "name": f"{name}.{len(self.core_events)}",
                     "namespace": "shop",
-                    "uid": uid(800_000 + number),
+                    "uid": uid(800_000 + len(self.core_events)),
                     "resourceVersion": str(next(self._versions)),
                     "creationTimestamp": at[:19] + "Z",
                 },
                 "involvedObject": {
-                    "kind": "Pod",
+                    "kind": kind,
                     "apiVersion": "v1",
                     "namespace": "shop",
                     "name": name,
                     "uid": uid(number),
                 },
-                "reason": "Preempted",
-                "message": f"Preempted by shop/{by} on node n1",
+                "reason": reason,
+                "message": message,
                 "type": "Normal",
                 "eventTime": at,
-                "reportingComponent": "default-scheduler",
+                "reportingComponent": component,
+                "reportingInstance": host,
             }
         )

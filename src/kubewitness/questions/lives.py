@@ -42,6 +42,10 @@ class Life(msgspec.Struct):
         begins = self.first if self.born or self.lives > 1 else None
         return (begins is None or ts >= begins - SKEW_US) and (self.next_first is None or ts < self.next_first)
 
+    def too_early(self, received: int) -> bool:
+        """Whether a request was received before this life began, and so was about the one before it."""
+        return self.born and self.lives > 1 and received < self.first
+
 
 def lives_of(facts: Facts, ref: Ref) -> list[Life]:
     """Every object that had this name, oldest first; empty when nothing was recorded of it."""
@@ -75,8 +79,10 @@ def lives_of(facts: Facts, ref: Ref) -> list[Life]:
     for life in ordered:
         life.lives = len(ordered)
     _add_without_uid(ordered, requests)
-    for life, after in pairwise(ordered):  # a create without a uid may have begun the next life sooner
-        life.next_first = after.first
+    for life, after in pairwise(ordered):
+        # A create without a uid may have begun the next life sooner, though not before this one's delete was answered.
+        sooner = max(after.first, life.last + 1)
+        life.next_first = min(life.next_first or sooner, sooner)
     return ordered
 
 
@@ -137,16 +143,16 @@ def _lives_without_uid(ref: Ref, requests: list[Request], events: list[EventFact
 
 def _add_without_uid(lives: list[Life], requests: list[Request]) -> None:
     """Requests that tell no uid (evictions, Metadata deletes) end or lengthen the life of their time."""
-    for r in requests:
-        if r.uid and _tells_uid(r):
-            continue
-        for life in reversed(lives):
-            if life.covers(r.ts):
-                life.last = max(life.last, r.ts)
-                life.gone = life.gone or (r.verb == "delete" and not r.subresource)
-                if r.verb == "create" and not r.subresource:
-                    life.born, life.first = True, min(life.first, r.received)
-                break
+    bare = [r for r in requests if not (r.uid and _tells_uid(r))]
+    for r in bare:
+        life = next((life for life in reversed(lives) if life.covers(r.ts)), None)
+        if life is not None and r.verb == "create" and not r.subresource:
+            life.born, life.first, life.last = True, min(life.first, r.received), max(life.last, r.ts)
+    for r in bare:
+        life = next((life for life in reversed(lives) if life.covers(r.ts) and not life.too_early(r.received)), None)
+        if life is not None:
+            life.last = max(life.last, r.ts)
+            life.gone = life.gone or (r.verb == "delete" and not r.subresource)
 
 
 def choose(lives: list[Life], *, uid: str | None, at: int | None, gone: bool) -> Life | None:

@@ -91,7 +91,7 @@ def _attempts(case: Case, life: Life) -> list[Request]:
         for r in case.facts.requests(ref, ("delete", "create"))
         if (r.verb == "delete" and not r.subresource) or (r.verb == "create" and r.subresource == "eviction")
     ]
-    named = [r for r in named if life.covers(r.ts, r.uid)]
+    named = [r for r in named if life.covers(r.ts, r.uid) and not life.too_early(r.received)]
     collection = Ref(ref.cluster, ref.group, ref.resource, ref.namespace, "")
     covering = [r for r in case.facts.requests(collection, ("deletecollection",)) if _covers(case, r, life)]
     return sorted([*named, *covering], key=lambda r: r.ts)
