@@ -100,7 +100,9 @@ def test_an_eviction_by_the_kubelet_is_told_by_its_event_alone(trail: Trail, who
 
 
 def test_a_static_pod_comes_and_goes_with_its_nodes_manifest(trail: Trail, who: Who) -> None:
-    mirror = {"annotations": {"kubernetes.io/config.mirror": "abc", "kubernetes.io/config.source": "file"}}
+    mirror: dict[str, Any] = {
+        "annotations": {"kubernetes.io/config.mirror": "abc", "kubernetes.io/config.source": "file"}
+    }
     owner = ("Node", "n1", uid(77))
     body = trail.pod("proxy-n1", 1, owner=owner, **mirror)
     agent = "kubelet/v1.31.0"

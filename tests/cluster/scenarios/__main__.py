@@ -10,6 +10,7 @@ from pathlib import Path
 from tests.cluster.harness import NotInstalled, locate
 from tests.cluster.scenarios.record import Leak, Recording, record
 from tests.cluster.scenarios.scoring import print_scores
+from tests.questions.variations import VARIATIONS
 
 
 def main() -> int:
@@ -23,6 +24,9 @@ def main() -> int:
     scoring.add_argument("folders", type=Path, nargs="*", help="recordings")
     scoring.add_argument("--seed", type=int, action="append", default=[], help="play that seed first")
     scoring.add_argument("--level", action="append", default=[], help="only this audit level; may be repeated")
+    scoring.add_argument(
+        "--vary", action="append", default=[], choices=[*VARIATIONS, "all"], help="spoil the captures; may be repeated"
+    )
     scoring.add_argument("-q", "--quiet", action="store_true", help="leave the wrong answers out")
     options = parser.parse_args()
     try:
@@ -32,7 +36,8 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as kept:
             fresh = [record(seed, Path(kept) / str(seed), locate()) for seed in options.seed]
             recordings = [Recording(folder) for folder in options.folders] + fresh
-            return print_scores(recordings, options.level, quiet=options.quiet)
+            vary = list(VARIATIONS) if "all" in options.vary else options.vary
+            return print_scores(recordings, options.level, vary, quiet=options.quiet)
     except NotInstalled as e:
         print(f"scenarios: {e}", file=sys.stderr)
         return 2

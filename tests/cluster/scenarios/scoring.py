@@ -23,6 +23,7 @@ from kubewitness.store import Session, Store
 from tests.cluster.scenarios.record import Recording
 from tests.questions.recordings import imported, lines_of, written
 from tests.questions.score import LEVELS
+from tests.questions.variations import VARIATIONS, Event, changed_events
 
 
 @dataclass
@@ -36,6 +37,8 @@ class Tally:
     #: one paragraph for each wrong answer; those that said `proved` come first in `lines`
     wrong: list[str] = field(default_factory=list)
     falsely_proved: list[str] = field(default_factory=list)
+    #: questions that even the driver cannot answer: how many; answered `inferred` or `unknown`; with candidates
+    unclear: Counter[str] = field(default_factory=Counter)
 
     @property
     def accuracy(self) -> float:
@@ -51,6 +54,10 @@ class Tally:
         mechanism = truth["mechanism"]
         self.asked[mechanism] += 1
         self.proved[mechanism] += answer.certainty == "proved"
+        if truth["candidates"]:
+            self.unclear["asked"] += 1
+            self.unclear["not proved"] += answer.certainty != "proved"
+            self.unclear["with candidates"] += bool(answer.candidates)
         problem = judged(truth, answer)
         if not problem:
             self.right[mechanism] += 1
@@ -71,6 +78,9 @@ class Tally:
         ]
         for name, count in sorted(self.asked.items()):
             shown.append(f"  {name:20} right {self.right[name]:4}/{count:<4} proved {self.proved[name]:4}")
+        if self.unclear:
+            told = ", ".join(f"{name} {count}" for name, count in self.unclear.items())
+            shown.append(f"  where even who stood by cannot tell which of two it was: {told}")
         if not quiet:
             shown += [f"PROVED BUT WRONG {text}" for text in self.falsely_proved] + self.wrong
         return shown
@@ -93,13 +103,25 @@ def judged(truth: dict[str, Any], answer: WhoAnswer) -> str:
     return "" if root.object == truth["object"] else f"root's object {root.object}, not {truth['object']}"
 
 
-def state_at(folder: Path, recording: Recording, level: str) -> StatePaths:
-    """A state with the recording as that level's policy would have left it."""
+def state_at(folder: Path, recording: Recording, level: str, vary: str = "") -> StatePaths:
+    """A state with the recording as that level's policy would have left it, and with what `vary` spoils of it."""
     change, events = LEVELS[level]
+    spoil_audit, spoil_event = VARIATIONS[vary] if vary else (None, None)
     files = list(recording.events) if events else []
+    if spoil_event is not None:
+        files = [_spoilt(folder / "events", file, spoil_event) for file in files]
     if change is not None:
-        files.append(written(folder / "capture", map(change, lines_of(recording.audit))))
+        records = [change(r) for r in lines_of(recording.audit)]
+        parts = spoil_audit(records) if spoil_audit is not None else [records]
+        files += [written(folder / f"capture{i}", part) for i, part in enumerate(parts)]
     return imported(folder / "state", files)
+
+
+def _spoilt(folder: Path, file: Path, change: Event) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / file.name.removesuffix(".zst")
+    path.write_text("\n".join(changed_events(lines_of(file), change)) + "\n")
+    return path
 
 
 def answer_of(session: Session, known: dict[str, Any]) -> WhoAnswer:
@@ -109,12 +131,12 @@ def answer_of(session: Session, known: dict[str, Any]) -> WhoAnswer:
     return ask(session, WhoQuestion(ref, known["verb"], at=at))
 
 
-def score(recordings: Sequence[Recording], level: str, *, every: int = 1) -> Tally:
+def score(recordings: Sequence[Recording], level: str, *, every: int = 1, vary: str = "") -> Tally:
     """Asks about everything that is known of the recordings, or every so many-th of it, at one level."""
-    tally = Tally(level)
+    tally = Tally(f"{level}, {vary}" if vary else level)
     for recording in recordings:
         with tempfile.TemporaryDirectory() as folder:
-            store = Store(state_at(Path(folder), recording, level))
+            store = Store(state_at(Path(folder), recording, level, vary))
             with store.session() as session:
                 for known in recording.truth["known"][::every]:
                     tally.add(known, answer_of(session, known))
@@ -122,11 +144,14 @@ def score(recordings: Sequence[Recording], level: str, *, every: int = 1) -> Tal
     return tally
 
 
-def print_scores(recordings: Sequence[Recording], levels: Sequence[str] = (), *, quiet: bool = False) -> int:
-    """Prints every level's tally; 1 when any answer was falsely certain."""
+def print_scores(
+    recordings: Sequence[Recording], levels: Sequence[str] = (), vary: Sequence[str] = (), *, quiet: bool = False
+) -> int:
+    """Prints every level's tally, and of each variation at those levels; 1 when any answer was falsely certain."""
     falsely = 0
     for level in levels or LEVELS:
-        tally = score(recordings, level)
-        falsely += len(tally.falsely_proved)
-        print("\n".join(tally.lines(quiet=quiet)), flush=True)
+        for variation in vary or ("",):
+            tally = score(recordings, level, vary=variation)
+            falsely += len(tally.falsely_proved)
+            print("\n".join(tally.lines(quiet=quiet)), flush=True)
     return 1 if falsely else 0
