@@ -9,10 +9,12 @@ import msgspec
 from kubewitness.questions.bodies import Path, at, changes, describe, is_object, patched_paths, replicas_of, template_of
 from kubewitness.questions.facts import Bodies, Facts, Request
 from kubewitness.questions.lives import Life
-from kubewitness.questions.who.case import controller_of
+from kubewitness.questions.who.case import MINUTE, Case, Deed, controller_of
 
 #: how many writes before the one in question are looked at; older ones cannot be what is in force
 _DEPTH = 100
+#: how far apart two API servers' clocks may be before resourceVersions are needed to tell
+_APART_US = MINUTE
 _DESIRED = "deployment.kubernetes.io/desired-replicas"
 
 
@@ -33,6 +35,8 @@ class SpecState(msgspec.Struct):
     touched: frozenset[str] | None = None
     #: (path, old, new), for telling
     found: list[tuple[Path, Any, Any]] = msgspec.field(default_factory=list)
+    #: the resourceVersion that the write made, where its answer tells
+    version: int | None = None
     #: the whole object after this write, where it is known
     body: Any = None
 
@@ -59,8 +63,29 @@ def spec_history(facts: Facts, life: Life, until: int) -> list[SpecState]:
     return states
 
 
+def spec_before(case: Case, life: Life, deed: Deed) -> list[SpecState]:
+    """The spec history that a deed by a controller can have answered to.
+
+    Where both bodies tell their resourceVersion, that orders them: it grows with every write of the whole cluster, and
+    no clock moves it. Else time does, and clocks of two API servers may be seconds apart.
+    """
+    version = _version(case.facts.bodies(deed.request).response) if deed.request is not None else None
+    states = spec_history(case.facts, life, deed.cause_until + (_APART_US if version is not None else 0))
+    found = []
+    for s in states:
+        own = s.version if version is not None else None
+        if own <= version if own is not None and version is not None else s.request.received <= deed.cause_until:
+            found.append(s)
+    return found
+
+
+def _version(body: Any) -> int | None:
+    text = at(body, "metadata", "resourceVersion")
+    return int(text) if isinstance(text, str) and text.isdigit() else None
+
+
 def _after(previous: SpecState | None, request: Request, bodies: Bodies) -> SpecState:
-    state = SpecState(request)
+    state = SpecState(request, version=_version(bodies.response))
     body = _whole(request, bodies)
     if request.subresource == "scale":
         scale = bodies.response if replicas_of(bodies.response) is not None else bodies.request

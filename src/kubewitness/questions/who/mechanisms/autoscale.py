@@ -17,7 +17,7 @@ from kubewitness.questions.facts import Window
 from kubewitness.questions.lives import SKEW_US
 from kubewitness.questions.targets import Ref
 from kubewitness.questions.who.case import MINUTE, Case, Deed, Step, controller_of, deed_of, tool_of, who_said
-from kubewitness.questions.who.history import SpecState, spec_history
+from kubewitness.questions.who.history import SpecState, spec_before
 from kubewitness.questions.who.mechanisms.replicas import scaling_deed
 
 _CONTROLLER = "horizontal-pod-autoscaler"
@@ -42,7 +42,7 @@ def explain(case: Case, deed: Deed) -> Step | None:
     if deed.role != "change" or deed.controller != _CONTROLLER:
         return None
     why = _event_says(case, deed)
-    states = spec_history(case.facts, case.life(deed.ref, when=deed.when), deed.cause_until)
+    states = spec_before(case, case.life(deed.ref, when=deed.when), deed)
     now = next((s for s in states if deed.request is not None and s.request.id == deed.request.id), None)
     by_limit = _by_limit(case, deed, now)
     if by_limit is not None:

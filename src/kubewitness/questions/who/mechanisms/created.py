@@ -11,7 +11,7 @@ from kubewitness.questions.lives import SKEW_US
 from kubewitness.questions.model import Certainty
 from kubewitness.questions.targets import Ref
 from kubewitness.questions.who.case import MINUTE, SECOND, Case, Deed, Step, controller_of, deed_of, who_said
-from kubewitness.questions.who.history import SpecState, spec_history
+from kubewitness.questions.who.history import SpecState, spec_before
 from kubewitness.questions.who.mechanisms.replicas import scaling_deed
 
 #: the replicaset controller replaces a pod within this time
@@ -27,7 +27,7 @@ def explain_pod(case: Case, deed: Deed) -> Step | None:
     if owned is None:
         return Step("controller", final=True)
     owner_ref, owner, certainty = owned
-    states = spec_history(case.facts, case.life(owner_ref, owner.uid, deed.when), deed.cause_until)
+    states = spec_before(case, case.life(owner_ref, owner.uid, deed.when), deed)
     grown = [s for s in states if s.request.verb == "create" or (s.before or 0) < (s.replicas or 0)]
     if grown:
         last = grown[-1]

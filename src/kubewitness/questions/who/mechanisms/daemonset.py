@@ -13,7 +13,7 @@ from kubewitness.questions.bodies import at
 from kubewitness.questions.facts import Bodies
 from kubewitness.questions.model import Certainty
 from kubewitness.questions.who.case import MINUTE, Case, Deed, Step, controller_of, deed_of, tool_of, weaker, who_said
-from kubewitness.questions.who.history import SpecState, spec_history
+from kubewitness.questions.who.history import SpecState, spec_before
 from kubewitness.questions.who.mechanisms.eviction import node_ref, node_writes
 from kubewitness.questions.who.mechanisms.replicas import template_deed
 
@@ -35,7 +35,7 @@ def explain(case: Case, deed: Deed) -> Step | None:
     ref, owner, certainty = owned
     states = [
         s
-        for s in spec_history(case.facts, case.life(ref, owner.uid, deed.when), deed.cause_until)
+        for s in spec_before(case, case.life(ref, owner.uid, deed.when), deed)
         if controller_of(s.request) != deed.controller
     ]
     place = case.node_of(deed.ref, life)

@@ -12,7 +12,7 @@ from kubewitness.questions.lives import Life
 from kubewitness.questions.model import Certainty
 from kubewitness.questions.targets import Ref
 from kubewitness.questions.who.case import SECOND, Case, Deed, Step, controller_of, deed_of, tool_of, weaker, who_said
-from kubewitness.questions.who.history import SpecState, spec_history
+from kubewitness.questions.who.history import SpecState, spec_before
 from kubewitness.questions.who.mechanisms.replicas import scaling_deed, template_deed
 
 #: a CronJob's controller makes the next Job in the same round in which it deleted the one before
@@ -46,7 +46,7 @@ def explain(case: Case, deed: Deed) -> Step | None:
     owner_ref, owner, certainty = owned
     states = [
         s
-        for s in spec_history(case.facts, case.life(owner_ref, owner.uid, deed.when), deed.cause_until)
+        for s in spec_before(case, case.life(owner_ref, owner.uid, deed.when), deed)
         if controller_of(s.request) != deed.controller
     ]
     if not states:
@@ -129,7 +129,7 @@ def explain_created(case: Case, deed: Deed) -> Step | None:
     owner_ref, owner, certainty = owned
     states = [
         s
-        for s in spec_history(case.facts, case.life(owner_ref, owner.uid, deed.when), deed.cause_until)
+        for s in spec_before(case, case.life(owner_ref, owner.uid, deed.when), deed)
         if controller_of(s.request) != deed.controller
     ]
     if not states:

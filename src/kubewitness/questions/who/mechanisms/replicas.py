@@ -17,7 +17,7 @@ from kubewitness.questions.bodies import RESTARTED_AT
 from kubewitness.questions.model import Certainty
 from kubewitness.questions.targets import Ref
 from kubewitness.questions.who.case import SECOND, Case, Deed, Step, controller_of, deed_of, tool_of, weaker, who_said
-from kubewitness.questions.who.history import SpecState, spec_history
+from kubewitness.questions.who.history import SpecState, spec_before
 from kubewitness.questions.who.mechanisms import replicas_bare
 
 _DEPLOYMENT_CONTROLLER = "deployment-controller"
@@ -41,7 +41,7 @@ def explain_pod(case: Case, deed: Deed) -> Step | None:
         )
         return Step(None)
     owner_ref, owner, certainty = owned
-    states = spec_history(case.facts, case.life(owner_ref, owner.uid, deed.when), deed.cause_until)
+    states = spec_before(case, case.life(owner_ref, owner.uid, deed.when), deed)
     lowered = [s for s in states if s.before is not None and s.replicas is not None and s.replicas < s.before]
     if lowered:
         chosen = lowered[-1]
@@ -86,12 +86,8 @@ def explain_replicaset(case: Case, deed: Deed) -> Step | None:
         return Step(None)
     owner_ref, owner, certainty = owned
     owner_life = case.life(owner_ref, owner.uid, deed.when)
-    states = [
-        s
-        for s in spec_history(case.facts, owner_life, deed.cause_until)
-        if controller_of(s.request) != _DEPLOYMENT_CONTROLLER
-    ]
-    mine = spec_history(case.facts, life, deed.cause_until)
+    states = [s for s in spec_before(case, owner_life, deed) if controller_of(s.request) != _DEPLOYMENT_CONTROLLER]
+    mine = spec_before(case, life, deed)
     index = next((i for i, s in enumerate(mine) if deed.request is not None and s.request.id == deed.request.id), None)
     if index is None:
         return replicas_bare.deployment(case, deed, owner_ref, states, None)
