@@ -9,6 +9,36 @@ from typing import Any, Literal
 
 import msgspec
 
+#: every `mechanism` that an answer can name; docs/who.md explains each
+MECHANISM_NAMES = (
+    "direct",
+    "collection",
+    "drain",
+    "eviction-api",
+    "rollout",
+    "scale-down",
+    "autoscale",
+    "taint",
+    "node-lost",
+    "node-deleted",
+    "node-pressure",
+    "preemption",
+    "namespace-deleted",
+    "owner-deleted",
+    "job-deadline",
+    "job-failed",
+    "job-finished",
+    "job-replaced",
+    "history-limit",
+    "terminated-gc",
+    "finalizer-removed",
+    "container-failed",
+    "daemonset",
+    "statefulset",
+    "controller",
+    "admission",
+    "unknown",
+)
 Certainty = Literal["proved", "inferred", "unknown"]
 
 
