@@ -25,7 +25,8 @@ class Trail:
         #: v1 Events, as a list of the API gives them
         self.core_events: list[dict[str, Any]] = []
         self._ids = itertools.count(1)
-        self._versions = itertools.count(100)
+        #: one count for the whole cluster, as etcd's revisions are
+        self.versions = itertools.count(100)
 
     def add(
         self,
@@ -94,7 +95,7 @@ class Trail:
             "name": name,
             "namespace": "shop",
             "uid": uid(number),
-            "resourceVersion": str(next(self._versions)),
+            "resourceVersion": str(next(self.versions)),
             **meta,
         }
         if owner is not None:
@@ -148,7 +149,7 @@ class Trail:
                     "name": f"{name}.{len(self.core_events)}",
                     "namespace": "shop",
                     "uid": uid(800_000 + len(self.core_events)),
-                    "resourceVersion": str(next(self._versions)),
+                    "resourceVersion": str(next(self.versions)),
                     "creationTimestamp": at[:19] + "Z",
                 },
                 "involvedObject": {

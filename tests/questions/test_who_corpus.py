@@ -8,6 +8,7 @@ import pytest
 
 from tests.cluster.scenarios.record import Recording
 from tests.cluster.scenarios.scoring import score
+from tests.questions.variations import VARIATIONS
 
 CORPUS = Path(__file__).resolve().parents[1] / "fixtures" / "corpus"
 
@@ -16,11 +17,14 @@ CORPUS = Path(__file__).resolve().parents[1] / "fixtures" / "corpus"
 FLOORS = {
     "RequestResponse": ("seed-6", 2, 100, 90),
     "Request": ("seed-6", 2, 97, 30),
-    "Metadata": ("seed-1", 2, 95, 14),
+    "Metadata": ("seed-1", 2, 97, 14),
     "RequestResponse without Events": ("seed-6", 3, 100, 92),
     "Metadata without Events": ("seed-6", 3, 88, 8),
     "Events only": ("seed-1", 3, 1, 0),
 }
+
+#: the variations that have once made answers falsely certain; `make soak` runs all of them
+OFTEN = ("controllers' API server 2 s behind", "auditIDs used again")
 
 
 @pytest.mark.parametrize("level", FLOORS)
@@ -31,6 +35,13 @@ def test_no_answer_is_falsely_certain_and_as_many_are_right_as_before(level: str
     assert not tally.falsely_proved, report
     assert 100 * tally.accuracy >= right, report
     assert 100 * tally.coverage >= proved, report
+
+
+@pytest.mark.parametrize("vary", [v if v in OFTEN else pytest.param(v, marks=pytest.mark.soak) for v in VARIATIONS])
+def test_what_is_wrong_with_a_recording_makes_no_answer_falsely_certain(vary: str) -> None:
+    tally = score([Recording(CORPUS / "seed-1")], "RequestResponse", every=8 if vary in OFTEN else 2, vary=vary)
+    assert not tally.falsely_proved, "\n".join(tally.lines())
+    assert tally.accuracy >= 0.75, "\n".join(tally.lines())
 
 
 @pytest.mark.parametrize("name", ["seed-1", "seed-6"])

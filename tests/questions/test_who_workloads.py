@@ -26,11 +26,10 @@ class Workload:
     def __init__(self, trail: Trail, level: str) -> None:
         self.trail = trail
         self.level = level
-        self.version = 10
 
     def _meta(self, name: str, number: int, **rest: Any) -> dict[str, Any]:
-        self.version += 1
-        return {"name": name, "namespace": "shop", "uid": uid(number), "resourceVersion": str(self.version), **rest}
+        version = str(next(self.trail.versions))
+        return {"name": name, "namespace": "shop", "uid": uid(number), "resourceVersion": version, **rest}
 
     def deployment(self, clock: float, user: str, verb: str, image: str, replicas: int, patch: Any = None) -> None:
         body = {
