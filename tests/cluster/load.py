@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import itertools
 import threading
 from typing import Any
@@ -13,7 +15,10 @@ _MERGE = {"Content-Type": "application/merge-patch+json"}
 
 
 class Load:
-    """`requests` requests from `threads` threads; `done` counts those that were answered. Errors are retried."""
+    """`requests` requests from `threads` threads, or until `finish`; `done` counts those that were answered.
+
+    Each thread keeps its connection. A server that is away ends the load: that is the test's failure.
+    """
 
     def __init__(self, api: Api, requests: int, threads: int = 2) -> None:
         self._api = api
@@ -27,6 +32,10 @@ class Load:
         for thread in self._threads:
             thread.start()
         return self
+
+    def finish(self) -> None:
+        """Ends the load after the round at hand."""
+        self._requests = 0
 
     @property
     def running(self) -> bool:
@@ -42,20 +51,23 @@ class Load:
         assert self.done >= self._requests, f"only {self.done} of {self._requests} requests were answered"
 
     def _work(self, worker: int) -> None:
-        while (round_ := next(self._numbers)) * 8 < self._requests:
-            name = f"{worker}-{round_}"
-            self._send("POST", f"{_BASE}/configmaps", _config_map(name, "1"))
-            self._send("GET", f"{_BASE}/configmaps/{name}")
-            self._send("PATCH", f"{_BASE}/configmaps/{name}", {"data": {"n": "2"}})
-            self._send("POST", f"{_BASE}/events", _event(name))
-            self._send("PATCH", f"{_BASE}/events/{name}", {"count": 2})
-            self._send("PATCH", f"{_BASE}/events/{name}", {"count": 7, "message": f"told again by {name}"})
-            self._send("DELETE", f"{_BASE}/configmaps/{name}")
-            self._send("GET", f"{_BASE}/pods/none-{name}")
+        with contextlib.closing(self._api.connect()) as line:
+            while (round_ := next(self._numbers)) * 8 < self._requests:
+                name = f"{worker}-{round_}"
+                self._send(line, "POST", f"{_BASE}/configmaps", _config_map(name, "1"))
+                self._send(line, "GET", f"{_BASE}/configmaps/{name}")
+                self._send(line, "PATCH", f"{_BASE}/configmaps/{name}", {"data": {"n": "2"}})
+                self._send(line, "POST", f"{_BASE}/events", _event(name))
+                self._send(line, "PATCH", f"{_BASE}/events/{name}", {"count": 2})
+                self._send(line, "PATCH", f"{_BASE}/events/{name}", {"count": 7, "message": f"told again by {name}"})
+                self._send(line, "DELETE", f"{_BASE}/configmaps/{name}")
+                self._send(line, "GET", f"{_BASE}/pods/none-{name}")
 
-    def _send(self, method: str, path: str, body: Any = None) -> None:
-        reply = self._api.request(method, path, body, _MERGE if method == "PATCH" else None)
-        assert reply.status < 500, f"{method} {path}: {reply.status} {reply.body[:200]!r}"
+    def _send(self, line: http.client.HTTPConnection, method: str, path: str, body: Any = None) -> None:
+        self._api.send(line, method, path, body, _MERGE if method == "PATCH" else {})
+        reply = line.getresponse()
+        said = reply.read()
+        assert reply.status < 500, f"{method} {path}: {reply.status} {said[:200]!r}"
         with self._lock:
             self.done += 1
 

@@ -165,7 +165,8 @@ class Ingest:
                 self._original = found.whole or found.raw
                 cut = found._replace(raw=depth.shallow(found.raw), flags=(*found.flags, depth.FLAG))
                 self._add(cut, file, offset, None)
-        except Malformed as e:
+        except (Malformed, msgspec.MsgspecError, ValueError) as e:
+            # also where only a part is looked into and that part turns out to be no text
             self._reject(found.raw, str(e), file, offset, len(found.raw))
         finally:
             self._original = b""
