@@ -7,7 +7,7 @@ DEV := $(VENV)/.dev
 FUZZ := $(VENV)/.fuzz
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: demo test lint types imports check cluster crash s3 soak bench record-demo lock clean help
+.PHONY: demo test lint types imports check cluster crash s3 soak reliability bench record-demo lock clean help
 
 help: ## what make can do
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -41,6 +41,9 @@ s3: $(DEV) ## the store on object storage
 
 soak: $(DEV) $(FUZZ) ## the long forms; minutes to hours
 	$(PYTEST) -m soak -ra -s
+
+reliability: $(DEV) ## every fault that a test plays, and docs/reliability.md anew
+	$(PYTEST) --reliability -m "not soak" -n0
 
 bench: $(DEV) ## the workloads beside their yardsticks, as whole processes
 	$(BIN)/python -m benchmarks

@@ -45,6 +45,8 @@ class FakeApiServer:
         self.compacted = 0
         self.objects: dict[str, dict[str, Any]] = {}
         self.history: list[tuple[int, str, dict[str, Any]]] = []
+        #: (uid, resourceVersion) of every Event's every version, whatever became of it
+        self.said: list[tuple[str, str]] = []
         self.faults: list[Fault] = []
         self.token: str | None = None
         #: (path, query) of each request
@@ -159,6 +161,7 @@ class FakeApiServer:
         return f"uid-{name}", str(self.version)
 
     def _record(self, kind: str, event: dict[str, Any]) -> None:
+        self.said.append((event["metadata"]["uid"], event["metadata"]["resourceVersion"]))
         self._told(self.history, kind, event)
 
     def _told(self, history: list[tuple[int, str, dict[str, Any]]], kind: str, thing: dict[str, Any]) -> None:

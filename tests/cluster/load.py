@@ -20,10 +20,12 @@ class Load:
     Each thread keeps its connection. A server that is away ends the load: that is the test's failure.
     """
 
-    def __init__(self, api: Api, requests: int, threads: int = 2) -> None:
+    def __init__(self, api: Api, requests: int, threads: int = 2, *, first: int = 0) -> None:
         self._api = api
         self._requests = requests
         self._numbers = itertools.count()
+        #: of the objects' names, so that a second load makes others
+        self._first = first
         self._lock = threading.Lock()
         self.done = 0
         self._threads = [threading.Thread(target=self._work, args=(n,), daemon=True) for n in range(threads)]
@@ -53,7 +55,7 @@ class Load:
     def _work(self, worker: int) -> None:
         with contextlib.closing(self._api.connect()) as line:
             while (round_ := next(self._numbers)) * 8 < self._requests:
-                name = f"{worker}-{round_}"
+                name = f"{worker}-{self._first + round_}"
                 self._send(line, "POST", f"{_BASE}/configmaps", _config_map(name, "1"))
                 self._send(line, "GET", f"{_BASE}/configmaps/{name}")
                 self._send(line, "PATCH", f"{_BASE}/configmaps/{name}", {"data": {"n": "2"}})

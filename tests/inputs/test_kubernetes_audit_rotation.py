@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from kubewitness.inputs.rotation import Block, RotatedFile
+from tests.faults import Fault
 
 
 def read_all(follower: RotatedFile, now: float, *, final: bool = False) -> list[bytes]:
@@ -145,7 +146,9 @@ def test_a_line_over_the_limit_is_stepped_over_and_told_with_its_length(tmp_path
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_random_writes_rotations_and_restarts_lose_nothing_and_repeat_nothing(tmp_path: Path, seed: int) -> None:
+def test_random_writes_rotations_and_restarts_lose_nothing_and_repeat_nothing(
+    tmp_path: Path, seed: int, fault: Fault
+) -> None:
     """Renames (both namings), restarts and half lines in any order; copies too, where the copy is told by its start."""
     rng = random.Random(int(os.environ.get("KUBEWITNESS_SEED", "0")) * 1000 + seed)
     log = tmp_path / "audit.log"
@@ -203,3 +206,4 @@ def test_random_writes_rotations_and_restarts_lose_nothing_and_repeat_nothing(tm
     missing = set(expected) - set(got)
     assert not missing, f"seed {seed}: {len(missing)} of {written} lines lost"
     assert len(got) == len(set(got)), f"seed {seed}: {len(got) - len(set(got))} lines came twice"
+    fault("rename and copy-truncate rotation, half-written lines, restarts", said=expected, kept=got, on="file system")

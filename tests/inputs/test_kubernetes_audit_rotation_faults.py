@@ -15,9 +15,10 @@ from kubewitness.formats.ingest import Ingest
 from kubewitness.inputs.audit_file import AuditFile
 from kubewitness.inputs.gunzip import Gunzip
 from kubewitness.inputs.rotation import RotatedFile
+from tests.faults import Fault
 from tests.inputs.sinks import Kept
 from tests.inputs.test_kubernetes_audit_rotation import read_all, write
-from tests.inputs.test_kubernetes_audit_webhook import event
+from tests.inputs.test_kubernetes_audit_webhook import event, ids
 
 
 def compress(path: Path) -> Path:
@@ -39,16 +40,25 @@ def stopped_after(log: Path, *lines: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("rotated", ["audit-2026-11-22T10-00-00.000.log", "audit.log.1"])
-def test_a_file_compressed_while_nobody_read_it_is_read_on_from_where_it_was_left(tmp_path: Path, rotated: str) -> None:
+def test_a_file_compressed_while_nobody_read_it_is_read_on_from_where_it_was_left(
+    tmp_path: Path, rotated: str, fault: Fault
+) -> None:
     log = tmp_path / "audit.log"
     saved = stopped_after(log, b"1 read before")
     write(log, b"2 not yet\n" + b"3 nor this\n")
     compress(log.rename(tmp_path / rotated))
     write(log, b"4 live\n")
     again = RotatedFile(log, saved, rotate_wait=5.0)
-    assert read_all(again, 2.0) == [b"2 not yet", b"3 nor this", b"4 live"]
+    got = read_all(again, 2.0)
+    assert got == [b"2 not yet", b"3 nor this", b"4 live"]
     assert read_all(again, 9.0) == []
     assert again.lost == []
+    fault(
+        "rotated and compressed while nobody read",
+        said=[b"2 not yet", b"3 nor this", b"4 live"],
+        kept=got,
+        on="file system",
+    )
     after = again.position()
     again.close()
     assert read_all(RotatedFile(log, after), 10.0) == [], "and not again after the next restart"
@@ -93,7 +103,7 @@ def test_a_compressed_file_that_is_not_complete_yet_is_left_alone(tmp_path: Path
     assert read_all(again, 2.0) == [b"2 rest", b"3 live"]
 
 
-def test_a_compressed_file_that_breaks_off_is_read_as_far_as_it_goes_and_told(tmp_path: Path) -> None:
+def test_a_compressed_file_that_breaks_off_is_read_as_far_as_it_goes_and_told(tmp_path: Path, fault: Fault) -> None:
     log = tmp_path / "audit.log"
     saved = stopped_after(log, b"1 before")
     rng = random.Random(4)
@@ -109,9 +119,10 @@ def test_a_compressed_file_that_breaks_off_is_read_as_far_as_it_goes_and_told(tm
     assert 1000 < len(whole) < 5000
     assert b"live" in got
     assert len(again.lost) == 1
+    fault("rotated .gz that breaks off", said=lines[:1000], kept=whole, on="file system")
 
 
-def test_a_file_removed_while_it_is_read_is_read_to_its_end(tmp_path: Path) -> None:
+def test_a_file_removed_while_it_is_read_is_read_to_its_end(tmp_path: Path, fault: Fault) -> None:
     log = tmp_path / "audit.log"
     lines = [b"%06d " % n + b"x" * 1000 for n in range(1500)]
     write(log, b"".join(line + b"\n" for line in lines))
@@ -124,32 +135,37 @@ def test_a_file_removed_while_it_is_read_is_read_to_its_end(tmp_path: Path) -> N
     assert len(first.data) < 1000 * 1500
     write(log, b"a new one\n")
     assert read_all(follower, 3.0) == [b"a new one"]
+    fault("file deleted while it is read", said=lines, kept=got, on="file system")
 
 
-def test_another_file_with_the_inode_of_the_one_read_last_is_read_from_its_beginning(tmp_path: Path) -> None:
+def test_another_file_with_the_inode_of_the_one_read_last_is_read_from_its_beginning(
+    tmp_path: Path, fault: Fault
+) -> None:
     log = tmp_path / "audit.log"
     position = json.loads(stopped_after(log, b"1 of the old file, long enough"))
     log.unlink()
     write(log, b"1 of the new file, which is longer than the old one was\n")
     position["files"][0][0] = log.stat().st_ino
     again = RotatedFile(log, json.dumps(position).encode())
-    assert read_all(again, 2.0) == [b"1 of the new file, which is longer than the old one was"]
+    new = b"1 of the new file, which is longer than the old one was"
+    fault("inode reused", said=[new], kept=read_all(again, 2.0), on="file system")
     assert len(again.lost) == 1
 
 
-def test_a_rename_that_is_seen_late_loses_and_repeats_nothing(tmp_path: Path) -> None:
+def test_a_rename_that_is_seen_late_loses_and_repeats_nothing(tmp_path: Path, fault: Fault) -> None:
     log = tmp_path / "audit.log"
     saved = stopped_after(log, b"1 before")
     write(log, b"2 rest\n")
     log.rename(tmp_path / "not-shown-yet")
     write(log, b"3 live\n")
     again = RotatedFile(log, saved, lost_wait=30.0)
-    assert read_all(again, 2.0) == [b"3 live"]
+    got = read_all(again, 2.0)
+    assert got == [b"3 live"]
     assert again.lost == []
     held = again.position()
     (tmp_path / "not-shown-yet").rename(tmp_path / "audit-2026-11-22T10-00-00.000.log")
-    assert read_all(again, 5.0) == [b"2 rest"]
-    assert read_all(again, 60.0) == []
+    got += read_all(again, 5.0) + read_all(again, 60.0)
+    fault("rename that a network file system shows late", said=[b"2 rest", b"3 live"], kept=got, on="file system")
     assert again.lost == []
     restarted = RotatedFile(log, held, lost_wait=30.0)
     assert read_all(restarted, 2.0) == [b"2 rest"], "a restart in between knows what was missing"
@@ -166,7 +182,9 @@ def test_a_file_that_stays_away_is_told_after_the_wait(tmp_path: Path) -> None:
     assert [offset for _, offset in again.lost] == [len(b"1 before\n")]
 
 
-async def test_a_line_over_the_limit_is_rejected_with_its_place_and_its_neighbours_are_kept(tmp_path: Path) -> None:
+async def test_a_line_over_the_limit_is_rejected_with_its_place_and_its_neighbours_are_kept(
+    tmp_path: Path, fault: Fault
+) -> None:
     log = tmp_path / "audit.log"
     long = json.dumps({**event(2), "pad": "x" * (17 * 1024 * 1024)})
     log.write_text("\n".join((json.dumps(event(1)), long, json.dumps(event(3)), "")))
@@ -177,6 +195,7 @@ async def test_a_line_over_the_limit_is_rejected_with_its_place_and_its_neighbou
     assert "longer than a line may be" in note.reason
     assert note.offset == len(json.dumps(event(1))) + 1
     assert len(raw) <= 64 * 1024
+    fault("line over the limit", said=["id-1", "id-3"], kept=ids(sink), on="file system")
 
 
 async def test_a_line_just_under_the_limit_is_a_record_like_any_other(tmp_path: Path) -> None:
@@ -188,7 +207,9 @@ async def test_a_line_just_under_the_limit_is_a_record_like_any_other(tmp_path: 
     assert sink.records("rejects") == []
 
 
-async def test_a_lost_file_is_one_line_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_lost_file_is_one_line_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, fault: Fault
+) -> None:
     log = tmp_path / "audit.log"
     sink = Kept()
     sink.positions["p"] = stopped_after(log, b"1 before")
@@ -198,6 +219,7 @@ async def test_a_lost_file_is_one_line_in_the_log(tmp_path: Path, caplog: pytest
         await AuditFile(str(log), Ingest("c"), "p", exit_on_eof=True).run(sink)
     assert len([r for r in caplog.records if "is gone; what it held after byte 9" in r.message]) == 1
     assert len(sink.records("audit")) == 1
+    fault("file gone before it was read to its end: what follows", said=["id-1"], kept=ids(sink), on="file system")
 
 
 @pytest.mark.parametrize("seed", range(5))

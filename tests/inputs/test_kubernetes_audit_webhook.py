@@ -19,6 +19,7 @@ import pytest
 
 from kubewitness.errors import UsageError
 from kubewitness.inputs.kubernetes_audit import KubernetesAudit
+from tests.faults import Fault
 from tests.inputs.sinks import Kept
 
 
@@ -62,6 +63,11 @@ async def listening(sink: Kept, **keys: str) -> AsyncIterator[tuple[KubernetesAu
             await task
 
 
+def ids(sink: Kept) -> list[str]:
+    """auditID of each record kept."""
+    return [json.loads(raw)["auditID"] for raw, _ in sink.records("audit")]
+
+
 async def post(address: str, body: bytes, path: str = "/audit", **headers: str) -> tuple[int, Any]:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     async with (
@@ -80,20 +86,22 @@ async def post(address: str, body: bytes, path: str = "/audit", **headers: str) 
     ],
     ids=["EventList", "array", "one after another"],
 )
-async def test_every_form_of_body_gives_its_items(body: bytes) -> None:
+async def test_every_form_of_body_gives_its_items(body: bytes, fault: Fault) -> None:
     sink = Kept()
     async with listening(sink) as (_, address):
         assert (await post(address, body))[0] == 200
     assert [json.loads(raw)["auditID"] for raw, _ in sink.records("audit")] == ["id-1", "id-2"]
+    fault("EventList, array, one after another", said=["id-1", "id-2"], kept=ids(sink), on="listener")
 
 
-async def test_a_single_event_and_a_gzip_body_are_taken() -> None:
+async def test_a_single_event_and_a_gzip_body_are_taken(fault: Fault) -> None:
     sink = Kept()
     async with listening(sink) as (_, address):
         assert (await post(address, json.dumps(event(1)).encode()))[0] == 200
         assert (await post(address, gzip.compress(event_list(event(2))), Content_Encoding="gzip"))[0] == 200
         assert (await post(address, zlib.compress(event_list(event(3))), Content_Encoding="deflate"))[0] == 200
     assert len(sink.records("audit")) == 3
+    fault("single event, gzip, deflate", said=["id-1", "id-2", "id-3"], kept=ids(sink), on="listener")
 
 
 async def test_the_items_bytes_are_kept_as_sent() -> None:
@@ -146,13 +154,14 @@ async def test_a_body_that_can_never_be_read_is_kept_and_answered_200(body: byte
     assert sink.records("rejects")[0][1].reason
 
 
-async def test_one_bad_item_costs_only_itself() -> None:
+async def test_one_bad_item_costs_only_itself(fault: Fault) -> None:
     sink = Kept()
     body = event_list(event(1), {"auditID": 7}, event(2), {"auditID": ""}, event(3))
     async with listening(sink) as (_, address):
         assert (await post(address, body))[0] == 200
     assert [json.loads(raw)["auditID"] for raw, _ in sink.records("audit")] == ["id-1", "id-2", "id-3"]
     assert len(sink.records("rejects")) == 2
+    fault("bad items in a body", said=["id-1", "id-2", "id-3"], kept=ids(sink), on="listener")
 
 
 async def test_many_bad_bodies_are_one_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
@@ -163,7 +172,7 @@ async def test_many_bad_bodies_are_one_line_in_the_log(caplog: pytest.LogCapture
     assert len([r for r in caplog.records if "no audit events" in r.message]) == 1
 
 
-async def test_a_full_journal_is_503_with_retry_after_and_the_retry_is_stored_once() -> None:
+async def test_a_full_journal_is_503_with_retry_after_and_the_retry_is_stored_once(fault: Fault) -> None:
     sink = Kept()
     async with listening(sink) as (_, address):
         sink.full = True
@@ -175,18 +184,20 @@ async def test_a_full_journal_is_503_with_retry_after_and_the_retry_is_stored_on
         assert (await post(address, event_list(event(1))))[0] == 200
     assert len(sink.records("audit")) == 1
     assert sink.duplicates == 1
+    fault("503 while the journal is full, and the retry", said=["id-1"], kept=ids(sink), on="listener")
 
 
-async def test_a_body_over_the_limit_is_413_also_when_only_its_content_is() -> None:
+async def test_a_body_over_the_limit_is_413_also_when_only_its_content_is(fault: Fault) -> None:
     sink = Kept()
     async with listening(sink, buffer_max_size="10k") as (_, address):
         assert (await post(address, event_list(event(1, pad="x" * 20_000))))[0] == 413
         assert (await post(address, gzip.compress(b"x" * 100_000), Content_Encoding="gzip"))[0] == 413
         assert (await post(address, event_list(event(2))))[0] == 200
     assert len(sink.records("audit")) == 1
+    fault("413 above the limit", said=["id-2"], kept=ids(sink), on="listener")
 
 
-async def test_a_bearer_token_is_asked_for_and_read_again(tmp_path: Path) -> None:
+async def test_a_bearer_token_is_asked_for_and_read_again(tmp_path: Path, fault: Fault) -> None:
     token = tmp_path / "token"
     token.write_text("one\n")
     sink = Kept()
@@ -197,9 +208,10 @@ async def test_a_bearer_token_is_asked_for_and_read_again(tmp_path: Path) -> Non
         token.write_text("two\n")
         assert (await post(address, event_list(event(2)), Authorization="Bearer two"))[0] == 200
     assert len(sink.records("audit")) == 2
+    fault("bearer token replaced", said=["id-1", "id-2"], kept=ids(sink), on="listener")
 
 
-async def test_tls_serves_the_certificate_and_asks_for_the_clients(tmp_path: Path) -> None:
+async def test_tls_serves_the_certificate_and_asks_for_the_clients(tmp_path: Path, fault: Fault) -> None:
     def openssl(*args: str) -> None:
         subprocess.run(["openssl", *args], cwd=tmp_path, check=True, capture_output=True)
 
@@ -221,9 +233,10 @@ async def test_tls_serves_the_certificate_and_asks_for_the_clients(tmp_path: Pat
             async with session.post(f"https://{address}/audit", data=event_list(event(1)), ssl=shown) as answer:
                 assert answer.status == 200
     assert len(sink.records("audit")) == 1
+    fault("TLS with client certificates", said=["id-1"], kept=ids(sink), on="listener")
 
 
-async def test_webhook_and_file_of_the_same_server_give_each_record_once(tmp_path: Path) -> None:
+async def test_webhook_and_file_of_the_same_server_give_each_record_once(tmp_path: Path, fault: Fault) -> None:
     sink = Kept()
     log = tmp_path / "audit.log"
     async with listening(sink, audit_file=str(log)) as (source, address):
@@ -239,6 +252,7 @@ async def test_webhook_and_file_of_the_same_server_give_each_record_once(tmp_pat
     assert len(sink.records("audit")) == 8
     assert sink.duplicates == 13
     assert health["file"] != {}
+    fault("the same records by webhook and file", said=[f"id-{n}" for n in range(8)], kept=ids(sink), on="listener")
 
 
 async def test_a_port_that_is_taken_is_a_clear_error() -> None:
@@ -252,3 +266,37 @@ def test_a_section_that_names_no_source_is_refused() -> None:
         KubernetesAudit({})
     with pytest.raises(UsageError, match="did you mean 'audit_file'"):
         KubernetesAudit({"audit_fiel": "x"})
+
+
+async def test_odd_but_real_events_are_kept_as_records(fault: Fault) -> None:
+    odd: list[dict[str, Any]] = [
+        {"stage": "Panic", "responseStatus": {"code": 500, "message": "panic"}},
+        {"objectRef": None},
+        {"user": {}},
+        {"requestURI": "/metrics", "objectRef": None, "verb": "get"},
+        {"requestURI": "/api/v1/namespaces/shop/pods?dryRun=All", "verb": "create"},
+        {"annotations": {"audit.k8s.io/truncated": "true"}},
+        {"responseStatus": None, "sourceIPs": None, "stage": "RequestReceived"},
+    ]
+    sink = Kept()
+    async with listening(sink) as (_, address):
+        body = event_list(*(event(n, **fields) for n, fields in enumerate(odd)))
+        assert (await post(address, body))[0] == 200
+    assert sink.records("rejects") == []
+    said = [f"id-{n}" for n in range(len(odd))]
+    fault(
+        "Panic stage, no objectRef, empty user, non-resource URL, dry run, truncated",
+        said=said,
+        kept=ids(sink),
+        on="listener",
+    )
+
+
+async def test_the_values_of_a_secret_are_redacted_and_the_record_is_kept(fault: Fault) -> None:
+    ref = {"resource": "secrets", "namespace": "shop", "name": "db", "apiVersion": "v1"}
+    secret = {"kind": "Secret", "apiVersion": "v1", "data": {"password": "aHVudGVyMg=="}}
+    sink = Kept()
+    async with listening(sink) as (_, address):
+        await post(address, event_list(event(1, objectRef=ref, requestObject=secret), event(2)))
+    assert all(b"aHVudGVyMg" not in chunk.data for chunk in sink.chunks)
+    fault("body of a Secret, redacted", said=["id-1", "id-2"], kept=ids(sink), on="listener")

@@ -17,9 +17,10 @@ from kubewitness.inputs.budget import Budget
 from kubewitness.inputs.kubernetes_audit import KubernetesAudit
 from kubewitness.journal import Journal
 from kubewitness.pipeline.committer import Committer
+from tests.faults import Fault
 from tests.inputs.certificates import Authority
 from tests.inputs.sinks import Kept
-from tests.inputs.test_kubernetes_audit_webhook import event, event_list, listening, post
+from tests.inputs.test_kubernetes_audit_webhook import event, event_list, ids, listening, post
 
 
 async def connect(address: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -32,7 +33,7 @@ def counts(source: KubernetesAudit) -> dict[str, int]:
     return {k: v for k, v in source.webhook.health().items() if isinstance(v, int)}
 
 
-async def test_bodies_in_flight_share_a_memory_limit_and_wait_for_their_turn() -> None:
+async def test_bodies_in_flight_share_a_memory_limit_and_wait_for_their_turn(fault: Fault) -> None:
     sink = Kept()
     sink.gate.clear()
     body = event_list(*(event(n, pad="x" * 1000) for n in range(40)))  # some 60 KB
@@ -45,9 +46,12 @@ async def test_bodies_in_flight_share_a_memory_limit_and_wait_for_their_turn() -
         assert [code for code, _ in await asyncio.gather(*posts)] == [200] * 8
         assert counts(source)["in_flight_bytes"] == 0
     assert len(sink.records("audit")) == 40
+    fault("many large bodies at once", said=[f"id-{n}" for n in range(40)], kept=ids(sink), on="listener")
 
 
-async def test_without_room_in_memory_the_answer_is_503_and_later_200(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_room_in_memory_the_answer_is_503_and_later_200(
+    monkeypatch: pytest.MonkeyPatch, fault: Fault
+) -> None:
     sink = Kept()
     sink.gate.clear()
     body = event_list(*(event(n, pad="x" * 1000) for n in range(40)))
@@ -63,6 +67,7 @@ async def test_without_room_in_memory_the_answer_is_503_and_later_200(monkeypatc
         assert (await first)[0] == 200
         assert (await post(address, body))[0] == 200
         assert counts(source)["refused_memory"] == 1
+    fault("503 without room in memory", said=[f"id-{n}" for n in range(40)], kept=ids(sink), on="listener")
 
 
 async def test_a_compressed_body_counts_by_what_it_grows_to() -> None:
@@ -76,15 +81,16 @@ async def test_a_compressed_body_counts_by_what_it_grows_to() -> None:
         assert counts(source)["in_flight_bytes"] == 0
 
 
-async def test_several_gzip_streams_in_one_body_are_all_read() -> None:
+async def test_several_gzip_streams_in_one_body_are_all_read(fault: Fault) -> None:
     sink = Kept()
     body = gzip.compress(event_list(event(1))) + gzip.compress(event_list(event(2)))
     async with listening(sink) as (_, address):
         assert (await post(address, body, Content_Encoding="gzip"))[0] == 200
     assert len(sink.records("audit")) == 2
+    fault("several gzip streams in one body", said=["id-1", "id-2"], kept=ids(sink), on="listener")
 
 
-async def test_a_chunked_body_is_taken_and_limited() -> None:
+async def test_a_chunked_body_is_taken_and_limited(fault: Fault) -> None:
     sink = Kept()
 
     async def pieces(body: bytes) -> object:
@@ -99,9 +105,10 @@ async def test_a_chunked_body_is_taken_and_limited() -> None:
             assert answer.status == 413
         assert counts(source)["in_flight_bytes"] == 0
     assert len(sink.records("audit")) == 1
+    fault("chunked body", said=["id-1"], kept=ids(sink), on="listener")
 
 
-async def test_a_client_that_never_sends_its_header_is_dropped_and_others_are_served() -> None:
+async def test_a_client_that_never_sends_its_header_is_dropped_and_others_are_served(fault: Fault) -> None:
     sink = Kept()
     async with listening(sink, header_timeout="1") as (source, address):
         silent = [await connect(address) for _ in range(5)]
@@ -113,6 +120,7 @@ async def test_a_client_that_never_sends_its_header_is_dropped_and_others_are_se
                 await reader.read()
             writer.close()
         assert counts(source)["refused_slow"] == 5
+    fault("clients that hang before their header", said=["id-1"], kept=ids(sink), on="listener")
 
 
 async def test_a_client_that_stops_in_its_body_gets_408_and_gives_its_memory_back() -> None:
@@ -251,7 +259,7 @@ def served_certificate(address: str, context: ssl.SSLContext) -> bytes:
     return ssl.get_server_certificate((host, int(port)), ca_certs=None).encode()
 
 
-async def test_a_replaced_server_certificate_is_served_without_a_break(tmp_path: Path) -> None:
+async def test_a_replaced_server_certificate_is_served_without_a_break(tmp_path: Path, fault: Fault) -> None:
     ca = Authority(tmp_path)
     (crt, key), (new_crt, new_key) = ca.issue("server"), ca.issue("server", file="new")
     sink = Kept()
@@ -269,6 +277,7 @@ async def test_a_replaced_server_certificate_is_served_without_a_break(tmp_path:
                 assert await status_of(address, context) == 200
                 await asyncio.sleep(0.1)
         assert await status_of(address, context) == 200
+    fault("server certificate replaced", said=["id-1"], kept=ids(sink), on="listener")
 
 
 @pytest.mark.filterwarnings("ignore:.*deprecated:DeprecationWarning")
@@ -285,7 +294,7 @@ async def test_tls_below_1_2_is_refused(tmp_path: Path) -> None:
         assert await status_of(address, ca.client_context()) == 200
 
 
-async def test_only_clients_of_the_ca_with_an_allowed_name_may_send(tmp_path: Path) -> None:
+async def test_only_clients_of_the_ca_with_an_allowed_name_may_send(tmp_path: Path, fault: Fault) -> None:
     ca = Authority(tmp_path)
     stranger = Authority(tmp_path, "stranger")
     crt, key = ca.issue("server")
@@ -300,6 +309,7 @@ async def test_only_clients_of_the_ca_with_an_allowed_name_may_send(tmp_path: Pa
             await status_of(address, ca.client_context())
         assert counts(source)["refused_unauthorized"] == 1
     assert len(sink.records("audit")) == 1
+    fault("client CA and allowed names", said=["id-1"], kept=ids(sink), on="listener")
 
 
 async def test_a_replaced_client_ca_is_believed_and_the_old_one_no_longer(tmp_path: Path) -> None:

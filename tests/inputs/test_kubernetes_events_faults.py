@@ -22,6 +22,7 @@ from kubewitness.journal import Journal
 from kubewitness.journal.window import Window
 from kubewitness.record import chunk_of
 from tests.fake_apiserver import FakeApiServer, status
+from tests.faults import Fault
 from tests.inputs.events_recording import recording, until, versions, watching
 from tests.inputs.sinks import Kept
 
@@ -39,17 +40,20 @@ async def server() -> AsyncIterator[FakeApiServer]:
 
 
 @pytest.mark.parametrize("size", [50, 6000])
-async def test_e1_a_burst_is_read_to_its_end_without_a_pause_between_reads(server: FakeApiServer, size: int) -> None:
+async def test_e1_a_burst_is_read_to_its_end_without_a_pause_between_reads(
+    server: FakeApiServer, size: int, fault: Fault
+) -> None:
     sink = Kept()
     async with recording(server, sink) as source:
         await watching(source)
         expected = [server.put(f"e{i}", message="x" * size) for i in range(1500)]
         await until(lambda: len(versions(sink)) == 1500)
     assert versions(sink) == expected
+    fault("e1: a burst", said=server.said, kept=versions(sink))
 
 
 @pytest.mark.parametrize("cut", [2, 13, 999])
-async def test_e2_no_byte_of_a_chunk_border_gets_into_a_record(server: FakeApiServer, cut: int) -> None:
+async def test_e2_no_byte_of_a_chunk_border_gets_into_a_record(server: FakeApiServer, cut: int, fault: Fault) -> None:
     sink = Kept()
     server.cut = cut
     async with recording(server, sink) as source:
@@ -60,9 +64,12 @@ async def test_e2_no_byte_of_a_chunk_border_gets_into_a_record(server: FakeApiSe
     assert [json.loads(raw)["message"] for raw, _ in sink.records("events")] == [f"7a1\\r\\nff4 {i}" for i in range(30)]
     assert not sink.records("rejects")
     assert source.health()["errors"] == 0
+    fault("e2: bytes of a chunk's border", said=server.said, kept=versions(sink))
 
 
-async def test_e3_every_bump_of_a_count_is_a_record_with_a_saved_position_too(server: FakeApiServer) -> None:
+async def test_e3_every_bump_of_a_count_is_a_record_with_a_saved_position_too(
+    server: FakeApiServer, fault: Fault
+) -> None:
     sink = Kept()
     server.put("e")
     for _ in range(2):
@@ -72,9 +79,10 @@ async def test_e3_every_bump_of_a_count_is_a_record_with_a_saved_position_too(se
                 server.put("e")
             await until(lambda: versions(sink)[-1:] == [("uid-e", str(server.version))])
     assert [json.loads(raw)["count"] for raw, _ in sink.records("events")] == [1, 2, 3, 4, 5, 6, 7]
+    fault("e3: bumps of a count with a saved state", said=server.said, kept=versions(sink))
 
 
-async def test_e4_a_restart_repeats_nothing_and_has_what_changed_meanwhile(server: FakeApiServer) -> None:
+async def test_e4_a_restart_repeats_nothing_and_has_what_changed_meanwhile(server: FakeApiServer, fault: Fault) -> None:
     sink = Kept()
     expected = [server.put(f"e{i}") for i in range(20)]
     async with recording(server, sink) as source:
@@ -85,10 +93,13 @@ async def test_e4_a_restart_repeats_nothing_and_has_what_changed_meanwhile(serve
     assert versions(sink)[-3:] == expected[-3:]
     assert len(versions(sink)) == 23
     assert sink.duplicates == 0
+    fault("e4: restart with changes meanwhile", said=server.said, kept=versions(sink))
 
 
 @pytest.mark.parametrize("code", [410, 500, 504])
-async def test_e5_a_list_broken_off_at_a_page_repeats_no_page_before_it(server: FakeApiServer, code: int) -> None:
+async def test_e5_a_list_broken_off_at_a_page_repeats_no_page_before_it(
+    server: FakeApiServer, code: int, fault: Fault
+) -> None:
     sink = Kept()
     expected = [server.put(f"e{i}") for i in range(9)]
     left = [1, 1, 1]
@@ -103,9 +114,10 @@ async def test_e5_a_list_broken_off_at_a_page_repeats_no_page_before_it(server: 
     async with recording(server, sink, kube_request_limit="2") as source:
         await watching(source)
     assert sorted(versions(sink)) == sorted(expected)
+    fault("e5: list broken off at a page", said=server.said, kept=versions(sink))
 
 
-async def test_e6_an_empty_continue_token_is_the_end_of_the_list(server: FakeApiServer) -> None:
+async def test_e6_an_empty_continue_token_is_the_end_of_the_list(server: FakeApiServer, fault: Fault) -> None:
     sink = Kept()
     server.empty_continue = True
     server.put("e")
@@ -113,10 +125,11 @@ async def test_e6_an_empty_continue_token_is_the_end_of_the_list(server: FakeApi
         await watching(source)
     assert len([1 for path, query in server.requests if path.endswith("/events") and "watch" not in query]) == 1
     assert len(versions(sink)) == 1
+    fault("e6: empty continue token", said=server.said, kept=versions(sink))
 
 
 async def test_e7_a_rotated_token_is_used_at_once_though_its_ttl_has_not_passed(
-    server: FakeApiServer, tmp_path: Path
+    server: FakeApiServer, tmp_path: Path, fault: Fault
 ) -> None:
     token = tmp_path / "token"
     token.write_text("first")
@@ -129,9 +142,12 @@ async def test_e7_a_rotated_token_is_used_at_once_though_its_ttl_has_not_passed(
         server.break_connections()
         last = server.put("e")
         await until(lambda: last in versions(sink), 5)
+    fault("e7: rotated token before its TTL has passed", said=server.said, kept=versions(sink))
 
 
-async def test_e8_a_series_has_the_time_it_was_last_seen_and_is_never_too_old(server: FakeApiServer) -> None:
+async def test_e8_a_series_has_the_time_it_was_last_seen_and_is_never_too_old(
+    server: FakeApiServer, fault: Fault
+) -> None:
     sink = Kept()
     series = {
         "firstTimestamp": None,
@@ -147,9 +163,12 @@ async def test_e8_a_series_has_the_time_it_was_last_seen_and_is_never_too_old(se
     found = {event.name: event for raw, _ in sink.records("events") if (event := events.decode(raw))}
     assert set(found) == {"series", "ancient"}
     assert events.best_time(found["series"]) == (1_795_341_605_654_321, "series.lastObservedTime")
+    fault("e8: series, and Events of great age", said=server.said, kept=versions(sink))
 
 
-async def test_e9_when_there_is_no_room_the_server_waits_and_nothing_is_thrown_away(server: FakeApiServer) -> None:
+async def test_e9_when_there_is_no_room_the_server_waits_and_nothing_is_thrown_away(
+    server: FakeApiServer, fault: Fault
+) -> None:
     sink = Kept()
     async with recording(server, sink, mem_buf_limit="1k") as source:
         await watching(source)
@@ -160,9 +179,10 @@ async def test_e9_when_there_is_no_room_the_server_waits_and_nothing_is_thrown_a
         sink.gate.set()
         await until(lambda: len(versions(sink)) == 800)
     assert versions(sink) == expected
+    fault("e9: back-pressure", said=server.said, kept=versions(sink))
 
 
-async def test_e10_whether_a_record_is_new_is_looked_up_not_searched_for(tmp_path: Path) -> None:
+async def test_e10_whether_a_record_is_new_is_looked_up_not_searched_for(tmp_path: Path, fault: Fault) -> None:
     keys = [i.to_bytes(16, "big") for i in range(5000)]
     with Journal(tmp_path / "journal.db") as journal:
         for start in range(0, 5000, 500):
@@ -174,9 +194,10 @@ async def test_e10_whether_a_record_is_new_is_looked_up_not_searched_for(tmp_pat
     window.add(keys)
     assert len(window._sets) <= 5
     assert all(isinstance(s, set) for s in window._sets)
+    fault("e10: many known records come again", said=range(5000), kept=range(taken[0].duplicates))
 
 
-async def test_e11_a_list_is_never_asked_for_whole(server: FakeApiServer) -> None:
+async def test_e11_a_list_is_never_asked_for_whole(server: FakeApiServer, fault: Fault) -> None:
     sink = Kept()
     for i in range(1201):
         server.put(f"e{i}")
@@ -185,10 +206,11 @@ async def test_e11_a_list_is_never_asked_for_whole(server: FakeApiServer) -> Non
     lists = [query for path, query in server.requests if path.endswith("/events") and "watch" not in query]
     assert [query["limit"] for query in lists] == ["500"] * 3
     assert len(versions(sink)) == 1201
+    fault("e11: list too large for one answer", said=server.said, kept=versions(sink))
 
 
 async def test_e12_a_cluster_restored_or_rebuilt_is_noticed_told_and_recorded(
-    server: FakeApiServer, caplog: pytest.LogCaptureFixture
+    server: FakeApiServer, caplog: pytest.LogCaptureFixture, fault: Fault
 ) -> None:
     sink = Kept()
     server.version = 5000
@@ -200,6 +222,7 @@ async def test_e12_a_cluster_restored_or_rebuilt_is_noticed_told_and_recorded(
         expected = [server.put(f"new{i}") for i in range(6)]
         await until(lambda: set(expected) <= set(versions(sink)))
     assert "the cluster was set back" in caplog.text
+    fault("e12: restore of the cluster under an open watch", said=server.said, kept=versions(sink))
 
 
 def _reconnected(source: KubernetesEvents, before: int) -> bool:
@@ -208,7 +231,7 @@ def _reconnected(source: KubernetesEvents, before: int) -> bool:
     return reconnects > before and bool(source.health()["connected"])
 
 
-async def test_e13_watches_that_end_are_resumed_without_a_list(server: FakeApiServer) -> None:
+async def test_e13_watches_that_end_are_resumed_without_a_list(server: FakeApiServer, fault: Fault) -> None:
     sink = Kept()
     expected = [server.put("e")]
     async with recording(server, sink) as source:
@@ -222,10 +245,11 @@ async def test_e13_watches_that_end_are_resumed_without_a_list(server: FakeApiSe
     assert source.health()["relists"] == 0
     assert sink.duplicates == 0
     assert all(query["allowWatchBookmarks"] == "true" for _, query in server.requests if "watch" in query)
+    fault("e13: watches that end again and again", said=server.said, kept=versions(sink))
 
 
 async def test_e14_errors_and_expiry_are_told_and_health_has_the_numbers(
-    server: FakeApiServer, caplog: pytest.LogCaptureFixture
+    server: FakeApiServer, caplog: pytest.LogCaptureFixture, fault: Fault
 ) -> None:
     sink = Kept()
     server.put("e", eventTime="2026-11-22T10:00:00.250000Z", lastTimestamp=None, firstTimestamp=None)
@@ -246,11 +270,12 @@ async def test_e14_errors_and_expiry_are_told_and_health_has_the_numbers(
     assert str(failing["last_error"]) in caplog.text
     assert isinstance(failing["watch"], dict)
     assert failing["watch"]["events"]["records"] == 2
+    fault("e14: errors, expiry, fractions of seconds", said=server.said, kept=versions(sink))
 
 
 @pytest.mark.parametrize("line", [b"42", b"[1, 2]", b'"text"', b"null", b'{"type": 5}', b'{"type":"ADDED","object":7}'])
 async def test_e15_json_that_is_no_watch_line_is_kept_as_a_reject_and_the_next_one_read(
-    server: FakeApiServer, line: bytes
+    server: FakeApiServer, line: bytes, fault: Fault
 ) -> None:
     sink = Kept()
     async with recording(server, sink) as source:
@@ -259,9 +284,12 @@ async def test_e15_json_that_is_no_watch_line_is_kept_as_a_reject_and_the_next_o
         good = server.put("e")
         await until(lambda: good in versions(sink))
     assert [raw for raw, _ in sink.records("rejects")] == [line]
+    fault("e15: JSON of another shape in the watch", said=server.said, kept=versions(sink))
 
 
-async def test_a_line_nested_too_deeply_for_decoders_is_kept_without_its_depths(server: FakeApiServer) -> None:
+async def test_a_line_nested_too_deeply_for_decoders_is_kept_without_its_depths(
+    server: FakeApiServer, fault: Fault
+) -> None:
     sink = Kept()
     deep = b'"x":' + b'{"a":' * 5000 + b"1" + b"}" * 5000
     event = b'{"metadata":{"uid":"u","resourceVersion":"1"},"involvedObject":{"kind":"Pod"},"reason":"R",%s}' % deep
@@ -273,3 +301,4 @@ async def test_a_line_nested_too_deeply_for_decoders_is_kept_without_its_depths(
     assert versions(sink) == [("u", "1"), good]
     assert [note.flags for _, note in sink.records("events")] == [("depth-cut", "time-from-arrival"), ()]
     assert not source.health()["errors"]
+    fault("watch line nested too deeply", said=[("u", "1"), good], kept=versions(sink))

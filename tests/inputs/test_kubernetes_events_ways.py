@@ -23,6 +23,7 @@ from kubewitness.inputs.kubernetes_events import KubernetesEvents
 from kubewitness.record import Chunk
 from kubewitness.store.rows import ROWS
 from tests.fake_apiserver import FakeApiServer, status
+from tests.faults import Fault
 from tests.inputs.events_recording import recording, until, versions, watching
 from tests.inputs.sinks import Kept
 
@@ -87,7 +88,7 @@ def server_context(certificate: tuple[Path, Path]) -> ssl.SSLContext:
 
 
 async def test_a_proxy_of_the_environment_is_used_and_the_certificate_checked_for_the_servers_name(
-    certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+    certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, fault: Fault
 ) -> None:
     sink = Kept()
     async with FakeApiServer(tls=server_context(certificate)) as server:
@@ -102,10 +103,11 @@ async def test_a_proxy_of_the_environment_is_used_and_the_certificate_checked_fo
                 await watching(source)
     assert versions(sink) == [expected]
     assert set(tunnel.asked) == {f"CONNECT {HOST}:443 HTTP/1.1"}
+    fault("proxy", said=server.said, kept=versions(sink))
 
 
 async def test_a_proxy_of_the_kubeconfig_is_used(
-    certificate: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    certificate: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Fault
 ) -> None:
     sink = Kept()
     async with FakeApiServer(tls=server_context(certificate)) as server:
@@ -125,6 +127,7 @@ async def test_a_proxy_of_the_kubeconfig_is_used(
                 await watching(source)
     assert versions(sink) == [expected]
     assert tunnel.asked
+    fault("proxy of the kubeconfig", said=server.said, kept=versions(sink))
 
 
 async def test_the_name_in_the_certificate_is_checked_unless_another_is_given_or_it_is_switched_off(
@@ -162,7 +165,7 @@ async def test_a_client_certificate_is_shown(certificate: tuple[Path, Path], tmp
             assert "wrong" not in str(source.health())
 
 
-async def test_an_ipv6_address_and_a_path_before_the_api_are_kept() -> None:
+async def test_an_ipv6_address_and_a_path_before_the_api_are_kept(fault: Fault) -> None:
     async with FakeApiServer("::1", base="/k8s/clusters/c-1") as server:
         assert server.url.startswith("http://[::1]:")
         sink = Kept()
@@ -170,9 +173,12 @@ async def test_an_ipv6_address_and_a_path_before_the_api_are_kept() -> None:
         async with recording(server, sink) as source:
             await watching(source)
         assert versions(sink) == [expected]
+    fault("IPv6, and a path before the API", said=server.said, kept=versions(sink))
 
 
-async def test_a_token_command_is_asked_again_when_its_time_is_over(server: FakeApiServer, tmp_path: Path) -> None:
+async def test_a_token_command_is_asked_again_when_its_time_is_over(
+    server: FakeApiServer, tmp_path: Path, fault: Fault
+) -> None:
     (tmp_path / "token").write_text("first\n")
     server.token = "first"
     sink = Kept()
@@ -183,6 +189,7 @@ async def test_a_token_command_is_asked_again_when_its_time_is_over(server: Fake
         server.break_connections()
         expected = server.put("e")
         await until(lambda: expected in versions(sink))
+    fault("token of a command expired", said=server.said, kept=versions(sink))
 
 
 async def test_the_token_and_ca_of_the_pod_are_the_defaults_of_an_address_but_never_go_in_the_clear(
@@ -216,7 +223,9 @@ async def test_one_namespace_is_listed_and_watched_by_its_own_path(server: FakeA
 
 
 @pytest.mark.parametrize("code", [403, 404, 405, 501])
-async def test_where_a_watch_is_refused_the_events_are_polled_without_repeats(server: FakeApiServer, code: int) -> None:
+async def test_where_a_watch_is_refused_the_events_are_polled_without_repeats(
+    server: FakeApiServer, code: int, fault: Fault
+) -> None:
     async def refuse(request: web.Request) -> web.Response | None:
         return status(code, "no") if request.query.get("watch") else None
 
@@ -232,15 +241,17 @@ async def test_where_a_watch_is_refused_the_events_are_polled_without_repeats(se
         server.faults.clear()
         await watching(source)
     assert sorted(versions(sink)) == sorted(expected)
+    fault("watch refused: polling", said=server.said, kept=versions(sink))
 
 
-async def test_polling_can_be_asked_for(server: FakeApiServer) -> None:
+async def test_polling_can_be_asked_for(server: FakeApiServer, fault: Fault) -> None:
     sink = Kept()
     async with recording(server, sink, watch="off", interval_sec="1") as source:
         await until(lambda: source.health()["state"] == "polling")
         expected = server.put("e")
         await until(lambda: versions(sink) == [expected])
     assert not [1 for _, query in server.requests if "watch" in query]
+    fault("polling asked for", said=server.said, kept=versions(sink))
 
 
 async def test_events_of_the_newer_group_come_out_as_those_of_the_older(server: FakeApiServer) -> None:
