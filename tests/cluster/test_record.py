@@ -107,7 +107,7 @@ def test_sql_answers_while_the_recorder_writes(binaries: Binaries, tmp_path: Pat
 @pytest.mark.crash
 @pytest.mark.parametrize("way", ["file", "webhook", "both"])
 def test_kill_9_at_random_moments_under_load_loses_nothing_and_stores_nothing_twice(
-    binaries: Binaries, tmp_path: Path, way: str, fault: Fault
+    binaries: Binaries, tmp_path: Path, way: str
 ) -> None:
     seed = int(os.environ.get("KUBEWITNESS_SEED") or random.randrange(10**6))
     print(f"seed {seed}")
@@ -128,6 +128,13 @@ def test_kill_9_at_random_moments_under_load_loses_nothing_and_stores_nothing_tw
         load.join()
         last = until("the last Event in the watch", lambda: _quiet(watch), 30)
         watch.stop()
+        # A recorder that was just started again on a busy machine may not have asked for the last ones yet.
+        until(
+            "all Events in the store",
+            lambda: not watch.versions() - {(r["uid"], r["resource_version"]) for r in recorder.rows(_EVENT_KEYS)},
+            120,
+            every=1,
+        )
         # Ends the audit trail, and sends what the webhook still holds.
         cluster.apiserver.stop(60)
         said = Counter((record["auditID"], record["stage"]) for record in cluster.audit_records())
@@ -144,9 +151,6 @@ def test_kill_9_at_random_moments_under_load_loses_nothing_and_stores_nothing_tw
         versions = Counter({(row["uid"], row["resource_version"]): row["n"] for row in recorder.rows(_EVENT_KEYS)})
         assert not watch.versions() - set(versions), "Event versions that the independent watch saw are missing"
         assert set(versions.values()) == {1}
-        on = "real control plane"
-        fault("kill -9 of the recorder under load: audit trail", said=said.elements(), kept=stored.elements(), on=on)
-        fault("kill -9 of the recorder under load: Events", said=watch.versions(), kept=versions.elements(), on=on)
 
 
 def test_an_api_server_killed_and_started_again_costs_no_version_of_an_event(

@@ -4,7 +4,7 @@ What is compared, record by record: (auditID, stage) of everything in the API se
 recorder does not read, with table audit; (uid, resourceVersion) of everything that an independent list and watch saw
 with table events. Kills come in groups of up to three, each at a random moment (also right after a start, during
 recovery), with seconds of peace after a group, because the API server drops a batch after five tries. Its own counter
-of dropped records is read at the end: what is missing must be exactly what it never managed to send.
+of dropped records is read at the end and must be 0.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.soak, pytest.mark.timeout(3 * 360
 KILLS = int(os.environ.get("KUBEWITNESS_KILLS", "100"))
 THREADS = int(os.environ.get("KUBEWITNESS_LOAD_THREADS", "6"))
 #: seconds the API server waits before its second try; then 1.5 times as long each time, and up to a fifth more
-_BACKOFF = 4
+_BACKOFF = 10
 #: seconds of peace after a group of kills
 _PEACE = (5.0, 8.0)
 _AUDIT = "SELECT audit_id, stage FROM audit"
@@ -95,7 +95,8 @@ def test_a_hundred_kills_lose_nothing_and_store_nothing_twice(binaries: Binaries
                 print(
                     f"{kills} kills, {load.done} requests, {rate:.0f}/s, load of the machine {os.getloadavg()[0]:.0f}"
                 )
-            time.sleep(rng.uniform(*_PEACE))
+            # so long that the next try of a batch that met all kills of the group finds the recorder there
+            time.sleep(max(rng.uniform(*_PEACE), 2.5 * max(starts[-3:])))
         load.finish()
         load.join()
         seconds = time.monotonic() - began
@@ -128,7 +129,8 @@ def test_a_hundred_kills_lose_nothing_and_store_nothing_twice(binaries: Binaries
         f"events: {len(seen)} versions seen by the independent watch, {sum(versions.values())} stored, "
         f"{len(seen - versions.keys())} lost, {sum(n - 1 for n in versions.values())} twice"
     )
-    assert len(records.keys() - audit.keys()) == given_up
+    assert len(records.keys() - audit.keys()) <= given_up, "records are missing that the API server did send"
+    assert given_up == 0, "the API server gave up records: the recorder starts too slowly here for so many kills"
     assert {key: n for key, n in audit.items() if key in records and n != records[key]} == {}
     assert set(audit.values()) == {1}
     assert not seen - versions.keys()
