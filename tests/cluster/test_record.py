@@ -19,7 +19,6 @@ from tests.cluster.harness import Binaries, ControlPlane, Options, RawWatch, Web
 from tests.cluster.harness.ports import free_port
 from tests.cluster.load import Load
 from tests.cluster.recorder import Recorder, recorder_flags
-from tests.faults import Fault
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
@@ -151,33 +150,6 @@ def test_kill_9_at_random_moments_under_load_loses_nothing_and_stores_nothing_tw
         versions = Counter({(row["uid"], row["resource_version"]): row["n"] for row in recorder.rows(_EVENT_KEYS)})
         assert not watch.versions() - set(versions), "Event versions that the independent watch saw are missing"
         assert set(versions.values()) == {1}
-
-
-def test_an_api_server_killed_and_started_again_costs_no_version_of_an_event(
-    binaries: Binaries, tmp_path: Path, fault: Fault
-) -> None:
-    with recorded_cluster(binaries, tmp_path, file=True, webhook=False, options=Options(nodes=())) as (
-        cluster,
-        recorder,
-    ):
-        cluster.apply(namespace("load"))
-        cluster.wait_namespace("load")
-        watch = RawWatch(cluster.api(), "/api/v1/events").start()
-        for n in range(3):
-            Load(cluster.api("admin"), 200, first=1000 * n).start().join()
-            if n < 2:
-                cluster.restart(cluster.apiserver, kill=True)
-        until("the last Event in the watch", lambda: _quiet(watch), 30)
-        watch.stop()
-        seen = watch.versions()
-        until(
-            "all versions in the store",
-            lambda: not seen - {(row["uid"], row["resource_version"]) for row in recorder.rows(_EVENT_KEYS)},
-            60,
-            every=1,
-        )
-        kept = [(r["uid"], r["resource_version"]) for r in recorder.rows(_EVENT_KEYS) for _ in range(r["n"])]
-        fault("API server killed and started again", said=seen, kept=kept, on="real control plane")
 
 
 _AUDIT_KEYS = "select audit_id, stage, count(*) as n from audit group by 1, 2"
