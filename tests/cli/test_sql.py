@@ -75,10 +75,15 @@ def test_ctrl_c_ends_a_long_query(state: str) -> None:
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src")},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        # a shell that starts the suite in the background has it ignored, for all children
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    wait_until_computing(child)
-    child.send_signal(signal.SIGINT)
-    out, err = child.communicate(timeout=60)
+    try:
+        wait_until_computing(child)
+        child.send_signal(signal.SIGINT)
+        out, err = child.communicate(timeout=60)
+    finally:
+        child.kill()
     assert child.returncode == 130, err
     assert out == b""
     assert b"Traceback" not in err
