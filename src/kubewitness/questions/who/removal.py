@@ -135,7 +135,9 @@ def _choose(case: Case, life: Life, asking: list[Request], asked: int | None) ->
         if asked is None or (r.received - _ASKED_TOLERANCE <= asked + SECOND and asked <= r.ts + _ASKED_TOLERANCE)
     ]
     if asked is None and len(fitting) > 1:  # several asked, and no body tells when it began: believe the signs
-        fitting = _began(case, fitting, life) or [r for r in fitting if _ended_soon(case, r, life)] or fitting
+        by_name = [r for r in fitting if r.verb != "deletecollection"]  # what covers others too, those others answer
+        began = _began(case, by_name, life) if len(by_name) > 1 else []
+        fitting = began or [r for r in fitting if _ended_soon(case, r, life)] or fitting
     if not fitting:
         return None, "unknown"  # nobody asked, or at a time at which no recorded request fits
     sure = [r for r in fitting if _certainty(case, r, life) == "proved"]
