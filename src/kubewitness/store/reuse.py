@@ -17,7 +17,7 @@ import contextlib
 import mmap
 import os
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from hashlib import blake2b
 from pathlib import Path
 
@@ -42,9 +42,6 @@ _ID_MASK = 2**64 - 2**_TIME_BITS
 _ODD = 0x9E3779B97F4A7C15
 _64 = 2**64 - 1
 _halves = struct.Struct("<QQ").unpack
-
-#: (cluster, audit_id) pairs -> the times of reception (microseconds) known of each
-Lookup = Callable[[list[tuple[str, str]]], dict[tuple[str, str], set[int]]]
 
 
 class _Table:
