@@ -169,7 +169,8 @@ def test_a_warm_standby_on_the_same_state_goes_on_where_a_killed_leader_was(bina
         assert (leader.election()["leading"], standby.election()["leading"]) == (True, False)
         assert "kubewitness_election_leading 1" in leader.get("/metrics")[1]
         assert "kubewitness_election_leading 0" in standby.get("/metrics")[1]
-        assert "leading in term" in leader.ask("status").stdout
+        # another process reads it from the status file, which is written every two seconds
+        until("status tells who leads", lambda: "leading in term" in leader.ask("status").stdout, 15)
         prove(cluster, replicas, leader, Faults(replicas, chance(), ("killed",)), 2)
         released = cluster.api().get("/apis/coordination.k8s.io/v1/namespaces/default/leases/kubewitness")
         assert released["spec"]["holderIdentity"] == ""
