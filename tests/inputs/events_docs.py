@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from kubewitness.inputs.kubernetes_events_keys import MEANINGS
+from kubewitness.inputs.kubernetes_events_keys import KEYS
 
 PAGE = Path(__file__).parents[2] / "docs" / "kubernetes-events.md"
 
@@ -74,9 +74,9 @@ FAULTS = {
 
 def keys_table() -> str:
     rows = ["| key | default | meaning here | tested by |", "|---|---|---|---|"]
-    for key, meaning in MEANINGS:
+    for key in KEYS:
         default = f"`{key.default}`" if key.default else ""
-        meaning = meaning.replace("|", "\\|")
+        meaning = key.doc.replace("|", "\\|")
         rows.append(f"| `{key.name}` | {default} | {meaning} | {TESTED.get(key.name, ACCEPTED)} |")
     return "\n".join(rows)
 

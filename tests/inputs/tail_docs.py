@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from kubewitness.inputs.tail_keys import MEANINGS
+from kubewitness.inputs.tail_keys import KEYS
 
 PAGE = Path(__file__).parents[2] / "docs" / "tail.md"
 _TABLE = re.compile(r"(?<=<!-- keys -->\n).*?(?=<!-- /keys -->)", re.DOTALL)
 
 
 def table() -> str:
-    rows = [f"| `{k.name}` | {f'`{k.default}`' if k.default else ''} | {meaning} |" for k, meaning in MEANINGS]
+    rows = [f"| `{k.name}` | {f'`{k.default}`' if k.default else ''} | {k.doc} |" for k in KEYS]
     return "\n".join(["| key | default | meaning here |", "|---|---|---|", *rows, ""])
 
 

@@ -217,8 +217,8 @@ def test_a_dry_run_checks_and_starts_nothing(place: Place) -> None:
             ":12: match 'cube.*' of output file fits no input's tag; there is kube.audit",
         ),
         ("name: file", "name: fil", ":11: unknown output 'fil'; did you mean 'file'?"),
-        ("flush: 0.05", "flush: soon", "'flush' is a number of seconds, not 'soon'"),
-        ("storage.type: filesystem", "storage.type: disk", ":3: 'storage.type' cannot be 'disk'"),
+        ("flush: 0.05", "flush: soon", ":4: service: 'flush' is 'soon'; it takes a time (10m)"),
+        ("storage.type: filesystem", "storage.type: disk", ":3: service: 'storage.type' cannot be 'disk'"),
     ],
 )
 def test_a_mistake_is_told_with_its_place(place: Place, old: str, new: str, message: str) -> None:

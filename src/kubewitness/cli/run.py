@@ -22,8 +22,9 @@ from pathlib import Path
 from typing import cast
 
 from kubewitness.cli.options import add_state, paths_of
-from kubewitness.config import keys as parse
+from kubewitness.config.keys import Options
 from kubewitness.config.pipeline_file import PipelineFile, Section, load_pipeline
+from kubewitness.config.service import SERVICE_KEYS
 from kubewitness.config.state import StatePaths
 from kubewitness.contracts import Input, Output, Sink
 from kubewitness.errors import UsageError
@@ -36,7 +37,15 @@ from kubewitness.pipeline.supervisor import Supervisor
 #: Keys that the engine reads; plugins do not see them.
 _OUTPUT_KEYS = ("match", "alias")
 _INPUT_KEYS = ("storage.type",)
-_LEVELS = {"error": logging.ERROR, "warn": logging.WARNING, "info": logging.INFO, "debug": logging.DEBUG}
+_LEVELS = {
+    "off": logging.CRITICAL + 1,
+    "error": logging.ERROR,
+    "warn": logging.WARNING,
+    "warning": logging.WARNING,
+    "info": logging.INFO,
+    "debug": logging.DEBUG,
+    "trace": logging.DEBUG,
+}
 
 log = logging.getLogger("kubewitness.run")
 
@@ -50,9 +59,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     file = load_pipeline(Path(args.config), inputs=INPUTS, outputs=OUTPUTS)
-    level = parse.choice(file.service.keys, "log_level", _LEVELS, "info", f"{file.service.where('log_level')}: service")
-    logging.basicConfig(stream=sys.stderr, level=_LEVELS[level], format="%(asctime)s %(levelname)s %(message)s")
-    pipeline = _Pipeline(file, paths_of(args), exit_on_eof=args.exit_on_eof, dry=args.dry_run)
+    with _located(file.service):
+        service = Options("service", file.service.keys, SERVICE_KEYS)
+        _log_to(service)
+    pipeline = _Pipeline(file, service, paths_of(args), exit_on_eof=args.exit_on_eof, dry=args.dry_run)
     if args.dry_run:
         print(f"{file.path}: ok, {len(file.inputs)} inputs, {len(file.outputs)} outputs")
         return 0
@@ -60,19 +70,33 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _log_to(service: Options) -> None:
+    """Standard error, or `log_file`."""
+    path = service.text("log_file")
+    try:
+        handler = logging.FileHandler(path) if path else logging.StreamHandler(sys.stderr)
+    except OSError as e:
+        raise UsageError(f"service: 'log_file' {path}: {e.strerror}") from e
+    logging.basicConfig(
+        handlers=[handler], level=_LEVELS[service.choice("log_level")], format="%(asctime)s %(levelname)s %(message)s"
+    )
+
+
 class _Pipeline:
     """A pipeline file made into parts. Making it checks everything that can be checked without starting."""
 
-    def __init__(self, file: PipelineFile, paths: StatePaths, *, exit_on_eof: bool, dry: bool) -> None:
+    def __init__(
+        self, file: PipelineFile, service: Options, paths: StatePaths, *, exit_on_eof: bool, dry: bool
+    ) -> None:
         self._file = file
+        self._service = service
         self._paths = paths
         self._exit_on_eof = exit_on_eof
         self._dry = dry
-        what = f"{file.path}: service"
-        self._grace = parse.seconds(file.service.keys, "grace", 5.0, what)
-        self._flush = parse.seconds(file.service.keys, "flush", 1.0, what)
-        self._limit = parse.size(file.service.keys, "storage.total_limit_size", 2 * 1024**3, what)
-        self._monitor = self._monitor_address(what)
+        self._grace = service.seconds("grace")
+        self._flush = service.seconds("flush")
+        self._limit = service.number("storage.total_limit_size")
+        self._monitor = self._monitor_address()
         self._memory = self._storage_type() == "memory"
         # A repeat is recognised by its key: in the journal, and in the store's.
         self._keyed = not self._memory or any(s.plugin == "store" for s in file.outputs)
@@ -81,23 +105,25 @@ class _Pipeline:
         self._inputs = [self._input(section, tag) for section, tag in zip(file.inputs, self._tags, strict=True)]
         self._outputs = [self._output(section, i) for i, section in enumerate(file.outputs)]
 
-    def _monitor_address(self, what: str) -> tuple[str, int] | None:
-        keys = self._file.service.keys
-        if not parse.boolean(keys, "http_server", False, what):
+    def _monitor_address(self) -> tuple[str, int] | None:
+        if not self._service.flag("http_server"):
             return None
-        port = keys.get("http_port", "2020")
-        if not port.isdecimal() or not 0 < int(port) < 65536:
+        port = self._service.number("http_port")
+        if not 0 < port < 65536:
             raise UsageError(f"{self._file.service.where('http_port')}: 'http_port' is {port!r}; it takes a port")
-        return keys.get("http_listen", "127.0.0.1"), int(port)
+        return self._service.text("http_listen"), port
 
     def _storage_type(self) -> str:
         """One for the whole pipeline so far."""
-        service = self._file.service
-        allowed = ("filesystem", "memory")
-        default = parse.choice(service.keys, "storage.type", allowed, "filesystem", service.where("storage.type"))
-        types = {
-            parse.choice(s.keys, "storage.type", allowed, default, s.where("storage.type")) for s in self._file.inputs
-        }
+        types = set()
+        for section in self._file.inputs:
+            name = section.keys.get("storage.type", self._service.choice("storage.type")).lower()
+            if name not in ("filesystem", "memory"):
+                raise UsageError(
+                    f"{section.where('storage.type')}: {section.plugin}: 'storage.type' cannot be {name!r}; "
+                    "there is filesystem, memory"
+                )
+            types.add(name)
         if len(types) > 1:
             raise UsageError(
                 f"{self._file.path}: inputs with different storage.type in one pipeline are not supported yet"
@@ -147,7 +173,7 @@ class _Pipeline:
     # --- running -----------------------------------------------------------------------------------------------------
 
     def _journal_path(self) -> Path:
-        directory = self._file.service.keys.get("storage.path")
+        directory = self._service.text("storage.path")
         if directory:
             path = Path(directory)
         else:
@@ -164,7 +190,7 @@ class _Pipeline:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, supervisor.stop)
-        if self._memory and "storage.path" not in self._file.service.keys:
+        if self._memory and not self._service.text("storage.path"):
             await self._run_in_memory(supervisor)
         else:
             await self._run_with_journal(supervisor)

@@ -18,19 +18,6 @@ import yaml
 from kubewitness.config.keys import nearest
 from kubewitness.errors import UsageError
 
-#: What `service` may hold: key -> what it does.
-SERVICE_KEYS = {
-    "flush": "seconds that records may wait to be delivered together (default 1)",
-    "grace": "seconds that outputs have at shutdown to deliver what is left (default 5)",
-    "http_server": "on: probes and metrics over HTTP (default off)",
-    "http_listen": "address for it (default 127.0.0.1; Fluent Bit's is 0.0.0.0)",
-    "http_port": "and port (default 2020)",
-    "log_level": "error, warn, info or debug (default info)",
-    "storage.path": "directory of this pipeline's journal (default: in the state directory, by the file's name)",
-    "storage.type": "filesystem (default) or memory, for inputs that do not say",
-    "storage.total_limit_size": "limit of the journal's compressed chunks (default 2G); inputs wait when it is reached",
-}
-
 _TOP = ("env", "service", "pipeline")
 _PIPELINE = ("inputs", "outputs")
 _LATER = {
@@ -121,11 +108,7 @@ class _Reader:
     def _service(self, node: yaml.Node | None) -> Section:
         if node is None:
             return Section("service", self._path, 1, {}, {})
-        section = self._section("service", node, {k.lower(): v for k, v in self._entries(node, "service").items()})
-        for key in section.keys:
-            if key not in SERVICE_KEYS:
-                raise UsageError(f"{section.where(key)}: service: unknown key {key!r}{nearest(key, SERVICE_KEYS)}")
-        return section
+        return self._section("service", node, {k.lower(): v for k, v in self._entries(node, "service").items()})
 
     def _plugins(self, node: yaml.Node | None, kind: str, known: Collection[str]) -> list[Section]:
         if node is None or (isinstance(node, yaml.SequenceNode) and not node.value):

@@ -9,18 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from kubewitness.config.keys import Key, Options
 from kubewitness.contracts import Sink
 from kubewitness.inputs.listener import LISTEN_KEYS, listener_of, url_of
-from kubewitness.inputs.options import Key, Options
 
 if TYPE_CHECKING:
     from kubewitness.inputs.admission_webhook import AdmissionWebhook
 
 KEYS = (
     *LISTEN_KEYS,
-    Key("path", "text", "/admission"),
-    Key("queue_limit", "size", "16M"),
-    Key("cluster", "text", "default"),
+    Key("path", "text", "/admission", "path of the webhook"),
+    Key("queue_limit", "size", "16M", "memory for reviews that wait for the journal"),
+    Key("cluster", "text", "default", "name in the store for what comes to `path` itself"),
 )
 
 

@@ -10,24 +10,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kubewitness.config.keys import Key, Options
 from kubewitness.contracts import Sink
 from kubewitness.errors import UsageError
 from kubewitness.formats.ingest import Ingest
 from kubewitness.inputs.audit_file import AuditFile
 from kubewitness.inputs.listener import LISTEN_KEYS, listener_of, url_of
-from kubewitness.inputs.options import Key, Options
 
 if TYPE_CHECKING:
     from kubewitness.inputs.audit_webhook import AuditWebhook
 
 KEYS = (
     *LISTEN_KEYS,
-    Key("path", "text", "/audit"),
-    Key("audit_file"),
-    Key("refresh_interval", "seconds", "200ms"),
-    Key("rotate_wait", "seconds", "5"),
-    Key("exit_on_eof", "bool", "off"),
-    Key("cluster", "text", "default"),
+    Key("path", "text", "/audit", "path of the webhook"),
+    Key("audit_file", doc="file to follow"),
+    Key("refresh_interval", "seconds", "200ms", "how often to look at it"),
+    Key("rotate_wait", "seconds", "5", "how long a renamed file is still watched"),
+    Key("exit_on_eof", "bool", "off", "ends at the end of the file"),
+    Key("cluster", "text", "default", "name in the store for what comes to `path` itself"),
 )
 
 

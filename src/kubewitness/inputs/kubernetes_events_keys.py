@@ -1,14 +1,14 @@
 """The keys of input `kubernetes_events`: all of Fluent Bit's (same name, type, unit and default), and ours.
 
-`MEANINGS` is the documentation (docs/kubernetes-events.md shows it): one entry for every key that is accepted.
+`KEYS` is the documentation, too (docs/kubernetes-events.md shows it): one entry for every key that is accepted.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from kubewitness.config.keys import Key, Options
 from kubewitness.errors import UsageError
-from kubewitness.inputs.options import Key, Options
 from kubewitness.kube import TLS_VERSIONS, KubeAccess, Network, TlsChoices
 from kubewitness.kube import kubeconfig as configs
 
@@ -21,102 +21,99 @@ _THREAD = _NOTHING + "an input waits for room in the journal and drops nothing"
 _RATE = _NOTHING + "nothing is throttled away; back-pressure is the journal's limit"
 _PROXY_TLS = _NOTHING + "proxies with TLS of their own are not supported"
 
-#: (key, what it means here)
-MEANINGS: tuple[tuple[Key, str], ...] = (
+KEYS = (
     # Fluent Bit's own
-    (Key("kube_url"), "address of the API server, with a path if it has one; empty: the cluster that kubectl would "
+    Key("kube_url", doc="address of the API server, with a path if it has one; empty: the cluster that kubectl would "
      "use, in a pod the pod's (Fluent Bit: https://kubernetes.default.svc)"),
-    (Key("interval_sec", "int", "0"), "period of polling where a watch is impossible, with `interval_nsec`; "
+    Key("interval_sec", "int", "0", "period of polling where a watch is impossible, with `interval_nsec`; "
      "below 1 s: 10 s"),
-    (Key("interval_nsec", "int", "500000000"), "added to `interval_sec`, nanoseconds"),
-    (Key("kube_watch_timeout", "seconds", "10m"), "a watch is opened anew, from where it was, after so long"),
-    (Key("kube_ca_file"), "CA of the API server; with `kube_url` the default is the pod's, if there is one"),
-    (Key("kube_ca_path"), "folder of CA certificates (hashed names)"),
-    (Key("kube_token_file"), "bearer token, read again when the file changes and after a 401; with `kube_url` the "
+    Key("interval_nsec", "int", "500000000", "added to `interval_sec`, nanoseconds"),
+    Key("kube_watch_timeout", "seconds", "10m", "a watch is opened anew, from where it was, after so long"),
+    Key("kube_ca_file", doc="CA of the API server; with `kube_url` the default is the pod's, if there is one"),
+    Key("kube_ca_path", doc="folder of CA certificates (hashed names)"),
+    Key("kube_token_file", doc="bearer token, read again when the file changes and after a 401; with `kube_url` the "
      "default is the pod's, if there is one and the address is https; \"\": none"),
-    (Key("kube_token_ttl", "seconds", "10m"), "the output of `kube_token_command` is used for so long; files are "
+    Key("kube_token_ttl", "seconds", "10m", "the output of `kube_token_command` is used for so long; files are "
      "read again when they change, whatever this says"),
-    (Key("kube_token_command"), "shell command that prints a bearer token"),
-    (Key("kube_request_limit", "int", "0"), "items of a list's page; 0: 500, because an unbounded list is held in "
+    Key("kube_token_command", doc="shell command that prints a bearer token"),
+    Key("kube_request_limit", "int", "0", "items of a list's page; 0: 500, because an unbounded list is held in "
      "memory whole"),
-    (Key("kube_retention_time", "seconds", "1h"), _NOTHING + "no Event is dropped for its age; repeats are "
+    Key("kube_retention_time", "seconds", "1h", _NOTHING + "no Event is dropped for its age; repeats are "
      "recognised by uid and resourceVersion"),
-    (Key("kube_namespace"), "one namespace only; empty: all"),
-    (Key("db"), _DURABLE),
-    (Key("db.sync", "text", "normal"), _DURABLE),
-    (Key("db.locking", "bool", "false"), _DURABLE),
-    (Key("db.journal_mode", "text", "WAL"), _DURABLE),
+    Key("kube_namespace", doc="one namespace only; empty: all"),
+    Key("db", doc=_DURABLE),
+    Key("db.sync", "text", "normal", _DURABLE),
+    Key("db.locking", "bool", "false", _DURABLE),
+    Key("db.journal_mode", "text", "WAL", _DURABLE),
     # TLS
-    (Key("tls", "bool", "off"), _NOTHING + "the scheme of the address decides"),
-    (Key("tls.verify", "bool", "on"), "off: any certificate will do"),
-    (Key("tls.verify_hostname", "bool", "on"), "off: the certificate may be for another name"),
-    (Key("tls.debug", "int", "0"), _NOTHING + "failures of TLS are told in the log line of the failure"),
-    (Key("tls.ca_file"), "as `kube_ca_file`"),
-    (Key("tls.ca_path"), "as `kube_ca_path`"),
-    (Key("tls.crt_file"), "client certificate, read again when it changes"),
-    (Key("tls.key_file"), "and its key"),
-    (Key("tls.key_passwd"), "the key's password"),
-    (Key("tls.vhost"), "name in the handshake and in the check of the certificate, instead of the address's"),
-    (Key("tls.min_version"), f"one of {', '.join(TLS_VERSIONS)}; at least TLSv1.2 if empty"),
-    (Key("tls.max_version"), "the same, at most"),
-    (Key("tls.ciphers"), "OpenSSL's cipher list (TLS 1.2)"),
-    (Key("tls.proxy.ca_file"), _PROXY_TLS),
-    (Key("tls.proxy.ca_path"), _PROXY_TLS),
-    (Key("tls.proxy.verify", "bool", "on"), _PROXY_TLS),
-    (Key("tls.proxy.verify_hostname", "bool", "on"), _PROXY_TLS),
+    Key("tls", "bool", "off", _NOTHING + "the scheme of the address decides"),
+    Key("tls.verify", "bool", "on", "off: any certificate will do"),
+    Key("tls.verify_hostname", "bool", "on", "off: the certificate may be for another name"),
+    Key("tls.debug", "int", "0", _NOTHING + "failures of TLS are told in the log line of the failure"),
+    Key("tls.ca_file", doc="as `kube_ca_file`"),
+    Key("tls.ca_path", doc="as `kube_ca_path`"),
+    Key("tls.crt_file", doc="client certificate, read again when it changes"),
+    Key("tls.key_file", doc="and its key"),
+    Key("tls.key_passwd", doc="the key's password"),
+    Key("tls.vhost", doc="name in the handshake and in the check of the certificate, instead of the address's"),
+    Key("tls.min_version", doc=f"one of {', '.join(TLS_VERSIONS)}; at least TLSv1.2 if empty"),
+    Key("tls.max_version", doc="the same, at most"),
+    Key("tls.ciphers", doc="OpenSSL's cipher list (TLS 1.2)"),
+    Key("tls.proxy.ca_file", doc=_PROXY_TLS),
+    Key("tls.proxy.ca_path", doc=_PROXY_TLS),
+    Key("tls.proxy.verify", "bool", "on", _PROXY_TLS),
+    Key("tls.proxy.verify_hostname", "bool", "on", _PROXY_TLS),
     # network
-    (Key("net.connect_timeout", "seconds", "10s"), "a connection is given up after so long"),
-    (Key("net.connect_timeout_log_error", "bool", "true"), _NOTHING + "an incident is one line in the log"),
-    (Key("net.io_timeout", "seconds", "0s"), _NOTHING + "`watch_idle` is for watches, 60 s for other answers"),
-    (Key("net.source_address"), "our address for outgoing connections"),
-    (Key("net.keepalive", "bool", "true"), "off: each request has a connection of its own"),
-    (Key("net.keepalive_idle_timeout", "seconds", "30s"), "an unused connection is closed after so long"),
-    (Key("net.keepalive_max_recycle", "int", "2000"), _NOTHING + "connections are used for as long as they last"),
-    (Key("net.proxy_env_ignore", "bool", "false"), "on: HTTPS_PROXY, HTTP_PROXY and NO_PROXY are not looked at"),
-    (Key("net.max_worker_connections", "int", "0"), _NOTHING + "a watch holds one connection"),
-    (Key("net.tcp_keepalive", "bool", "off"), _KERNEL),
-    (Key("net.tcp_keepalive_time", "text", "-1"), _KERNEL),
-    (Key("net.tcp_keepalive_interval", "text", "-1"), _KERNEL),
-    (Key("net.tcp_keepalive_probes", "text", "-1"), _KERNEL),
-    (Key("net.dns.mode"), _RESOLVER),
-    (Key("net.dns.resolver"), _RESOLVER),
-    (Key("net.dns.prefer_ipv4", "bool", "false"), _FAMILY),
-    (Key("net.dns.prefer_ipv6", "bool", "false"), _FAMILY),
-    (Key("dns.mode"), _RESOLVER),
-    (Key("dns.resolver"), _RESOLVER),
-    (Key("dns.prefer_ipv4", "bool", "false"), _FAMILY),
-    (Key("dns.prefer_ipv6", "bool", "false"), _FAMILY),
+    Key("net.connect_timeout", "seconds", "10s", "a connection is given up after so long"),
+    Key("net.connect_timeout_log_error", "bool", "true", _NOTHING + "an incident is one line in the log"),
+    Key("net.io_timeout", "seconds", "0s", _NOTHING + "`watch_idle` is for watches, 60 s for other answers"),
+    Key("net.source_address", doc="our address for outgoing connections"),
+    Key("net.keepalive", "bool", "true", "off: each request has a connection of its own"),
+    Key("net.keepalive_idle_timeout", "seconds", "30s", "an unused connection is closed after so long"),
+    Key("net.keepalive_max_recycle", "int", "2000", _NOTHING + "connections are used for as long as they last"),
+    Key("net.proxy_env_ignore", "bool", "false", "on: HTTPS_PROXY, HTTP_PROXY and NO_PROXY are not looked at"),
+    Key("net.max_worker_connections", "int", "0", _NOTHING + "a watch holds one connection"),
+    Key("net.tcp_keepalive", "bool", "off", _KERNEL),
+    Key("net.tcp_keepalive_time", "text", "-1", _KERNEL),
+    Key("net.tcp_keepalive_interval", "text", "-1", _KERNEL),
+    Key("net.tcp_keepalive_probes", "text", "-1", _KERNEL),
+    Key("net.dns.mode", doc=_RESOLVER),
+    Key("net.dns.resolver", doc=_RESOLVER),
+    Key("net.dns.prefer_ipv4", "bool", "false", _FAMILY),
+    Key("net.dns.prefer_ipv6", "bool", "false", _FAMILY),
+    Key("dns.mode", doc=_RESOLVER),
+    Key("dns.resolver", doc=_RESOLVER),
+    Key("dns.prefer_ipv4", "bool", "false", _FAMILY),
+    Key("dns.prefer_ipv6", "bool", "false", _FAMILY),
     # every input's
-    (Key("tag"), "as in Fluent Bit; empty: `kubernetes_events.N`, N counted from 0"),
-    (Key("alias"), "name in `status`, /metrics and of the saved position"),
-    (Key("storage.type", "text", "filesystem"), "`filesystem` (the default here) or `memory`; the engine's"),
-    (Key("mem_buf_limit", "size", "0"), _THREAD),
-    (Key("threaded", "bool", "false"), _THREAD),
-    (Key("thread.ring_buffer.capacity"), _THREAD),
-    (Key("thread.ring_buffer.window"), _THREAD),
-    (Key("storage.pause_on_chunks_overlimit", "bool", "false"), _THREAD),
-    (Key("log_level", "text", "info"), _NOTHING + "`service.log_level` is for all"),
-    (Key("log_suppress_interval", "seconds", "0"), _NOTHING + "an incident is one line in the log"),
-    (Key("routable", "bool", "true"), _NOTHING + "routing is by tag and `match`"),
-    (Key("rate_window"), _RATE),
-    (Key("rate_gate", "bool", "false"), _RATE),
-    (Key("rate_gate.max_bytes", "size", "0"), _RATE),
-    (Key("rate_gate.max_records", "int", "0"), _RATE),
-    (Key("rate_gate.backpressure", "bool", "true"), _RATE),
-    (Key("rate_gate.resume_ratio", "text", "0.80"), _RATE),
+    Key("tag", doc="as in Fluent Bit; empty: `kubernetes_events.N`, N counted from 0"),
+    Key("alias", doc="name in `status`, /metrics and of the saved position"),
+    Key("storage.type", "text", "filesystem", "`filesystem` (the default here) or `memory`; the engine's"),
+    Key("mem_buf_limit", "size", "0", _THREAD),
+    Key("threaded", "bool", "false", _THREAD),
+    Key("thread.ring_buffer.capacity", doc=_THREAD),
+    Key("thread.ring_buffer.window", doc=_THREAD),
+    Key("storage.pause_on_chunks_overlimit", "bool", "false", _THREAD),
+    Key("log_level", "text", "info", _NOTHING + "`service.log_level` is for all"),
+    Key("log_suppress_interval", "seconds", "0", _NOTHING + "an incident is one line in the log"),
+    Key("routable", "bool", "true", _NOTHING + "routing is by tag and `match`"),
+    Key("rate_window", doc=_RATE),
+    Key("rate_gate", "bool", "false", _RATE),
+    Key("rate_gate.max_bytes", "size", "0", _RATE),
+    Key("rate_gate.max_records", "int", "0", _RATE),
+    Key("rate_gate.backpressure", "bool", "true", _RATE),
+    Key("rate_gate.resume_ratio", "text", "0.80", _RATE),
     # ours
-    (Key("kubeconfig"), "kubeconfig file, or several as in KUBECONFIG"),
-    (Key("context"), "context of the kubeconfig"),
-    (Key("cluster", "text", "default"), "name in the store"),
-    (Key("api", "text", "v1"), "`v1` or `events.k8s.io/v1`: the same Events, as the one or the other shows them"),
-    (Key("events", "bool", "on"), "off: only what `resources` names"),
-    (Key("resources"), "further kinds to watch, as kubectl names them (`pods,nodes,deploy,widgets.example.com`); "
+    Key("kubeconfig", doc="kubeconfig file, or several as in KUBECONFIG"),
+    Key("context", doc="context of the kubeconfig"),
+    Key("cluster", "text", "default", "name in the store"),
+    Key("api", "text", "v1", "`v1` or `events.k8s.io/v1`: the same Events, as the one or the other shows them"),
+    Key("events", "bool", "on", "off: only what `resources` names"),
+    Key("resources", doc="further kinds to watch, as kubectl names them (`pods,nodes,deploy,widgets.example.com`); "
      "their versions go to table `objects`"),
-    (Key("watch", "text", "auto"), "`off`: poll, never watch; `auto`: poll where the watch is refused"),
-    (Key("watch_idle", "seconds", "60"), "a watch that says nothing for so long is opened anew"),
+    Key("watch", "text", "auto", "`off`: poll, never watch; `auto`: poll where the watch is refused"),
+    Key("watch_idle", "seconds", "60", "a watch that says nothing for so long is opened anew"),
 )  # fmt: skip
-
-KEYS = tuple(key for key, _ in MEANINGS)
 
 
 def access_of(opts: Options) -> KubeAccess:

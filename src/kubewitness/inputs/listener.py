@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kubewitness.config.keys import Key, Options
 from kubewitness.errors import UsageError
-from kubewitness.inputs.options import Key, Options
 
 LISTEN_KEYS = (
-    Key("listen", "text", "127.0.0.1"),
-    Key("port", "int", "0"),
-    Key("buffer_max_size", "size", "32M"),
-    Key("buffer_total_size", "size", "64M"),
-    Key("max_connections", "int", "256"),
-    Key("header_timeout", "seconds", "10"),
-    Key("idle_timeout", "seconds", "10"),
-    Key("body_timeout", "seconds", "60"),
-    Key("token_file"),
-    Key("tls", "bool", "off"),
-    Key("tls.crt_file"),
-    Key("tls.key_file"),
-    Key("tls.ca_file"),
-    Key("tls.client_names"),
+    Key("listen", "text", "127.0.0.1", "address of the webhook"),
+    Key("port", "int", "0", "and port; 0: any"),
+    Key("buffer_max_size", "size", "32M", "one body"),
+    Key("buffer_total_size", "size", "64M", "all bodies in flight together"),
+    Key("max_connections", "int", "256", "connections at once"),
+    Key("header_timeout", "seconds", "10", "for TLS handshake and first header"),
+    Key("idle_timeout", "seconds", "10", "between two parts of a body"),
+    Key("body_timeout", "seconds", "60", "for a whole body"),
+    Key("token_file", doc="bearer token that clients must show"),
+    Key("tls", "bool", "off", "needs `tls.crt_file` and `tls.key_file`"),
+    Key("tls.crt_file", doc="server certificate"),
+    Key("tls.key_file", doc="and its key"),
+    Key("tls.ca_file", doc="CA that clients must show a certificate of"),
+    Key("tls.client_names", "list", doc="common or DNS names that these may have"),
 )
 
 
@@ -56,7 +56,7 @@ def listener_of(plugin: str, opts: Options) -> Listener:
     tls = opts.flag("tls") or bool(opts.text("tls.crt_file"))
     if tls and not opts.text("tls.crt_file"):
         raise UsageError(f"{plugin}: tls is on; set tls.crt_file and tls.key_file")
-    names = frozenset(name.strip() for name in opts.text("tls.client_names").split(",") if name.strip())
+    names = frozenset(opts.items("tls.client_names"))
     for key in ("tls.key_file", "tls.ca_file"):
         if opts.text(key) and not tls:
             raise UsageError(f"{plugin}: {key} is set but TLS is off; set tls.crt_file, too")

@@ -13,10 +13,10 @@ import re
 import time
 from collections.abc import Mapping
 
+from kubewitness.config.keys import Options
 from kubewitness.contracts import Batch, Sink
 from kubewitness.errors import UsageError
 from kubewitness.formats.ingest import Ingest
-from kubewitness.inputs.options import Options
 from kubewitness.inputs.tail_files import Choice, FileSet, First
 from kubewitness.inputs.tail_keys import KEYS, form_of
 from kubewitness.inputs.tail_lines import Lines

@@ -1,81 +1,79 @@
 """The keys of input `tail`: all of Fluent Bit's (same name, type, unit), and ours.
 
-`MEANINGS` is the documentation (docs/tail.md shows it): one entry for every key that is accepted.
+`KEYS` is the documentation, too (docs/tail.md shows it): one entry for every key that is accepted.
 """
 
 from __future__ import annotations
 
+from kubewitness.config.keys import Key, Options
 from kubewitness.errors import UsageError
 from kubewitness.formats.logshapes import CRI_FIELDS
-from kubewitness.inputs.options import Key, Options
 
 _NOTHING = "accepted, without effect: "
 _DURABLE = _NOTHING + "positions are in the journal, committed together with the records"
 _POLLED = _NOTHING + "files are looked at four times a second"
 _THREAD = _NOTHING + "an input waits for room in the journal and drops nothing"
 _LATER = "only the default: not built yet"
+_REFUSED = "not built yet"
 
-#: (key, what it means here)
-MEANINGS: tuple[tuple[Key, str], ...] = (
-    (Key("path"), "files to follow: names with `*`, `?`, `[..]` and `**`, several by commas"),
-    (Key("exclude_path"), "of these not the ones that match, several by commas"),
-    (Key("key", "text", "log"), "key of a line that no parser took apart"),
-    (Key("path_key"), "key under which the file's name is put into the record; empty: not"),
-    (Key("offset_key"), "key under which the line's byte offset is put into the record; empty: not"),
-    (Key("read_from_head", "bool", "false"), "files that are there at the very first start: from the head, "
+KEYS = (
+    Key("path", doc="files to follow: names with `*`, `?`, `[..]` and `**`, several by commas"),
+    Key("exclude_path", doc="of these not the ones that match, several by commas"),
+    Key("key", "text", "log", "key of a line that no parser took apart"),
+    Key("path_key", doc="key under which the file's name is put into the record; empty: not"),
+    Key("offset_key", doc="key under which the line's byte offset is put into the record; empty: not"),
+    Key("read_from_head", "bool", "false", "files that are there at the very first start: from the head, "
      "with what they were rotated to before, not from the end"),
-    (Key("read_newly_discovered_files_from_head", "bool", "true"), "files found later, or made while nothing ran: "
+    Key("read_newly_discovered_files_from_head", "bool", "true", "files found later, or made while nothing ran: "
      "from the head, with what they were rotated to meanwhile"),
-    (Key("refresh_interval", "seconds", "60"), "new files are looked for at least so often; usually once a second"),
-    (Key("rotate_wait", "seconds", "5"), "a file that was rotated or removed is watched for so long after its last "
+    Key("refresh_interval", "seconds", "60", "new files are looked for at least so often; usually once a second"),
+    Key("rotate_wait", "seconds", "5", "a file that was rotated or removed is watched for so long after its last "
      "line; it is read to its end in any case"),
-    (Key("ignore_older", "seconds", "0"), "files not written for so long are not taken up; 0: all are"),
-    (Key("ignore_active_older_files", "bool", "false"), "and are closed; taken up again when they grow"),
-    (Key("buffer_chunk_size", "size", "32768"), _NOTHING + "files are read in blocks of 256 KB"),
-    (Key("buffer_max_size", "size", "32768"), "with `skip_long_lines` or `truncate_long_lines`: the longest line. "
+    Key("ignore_older", "seconds", "0", "files not written for so long are not taken up; 0: all are"),
+    Key("ignore_active_older_files", "bool", "false", "and are closed; taken up again when they grow"),
+    Key("buffer_chunk_size", "size", "32768", _NOTHING + "files are read in blocks of 256 KB"),
+    Key("buffer_max_size", "size", "32768", "with `skip_long_lines` or `truncate_long_lines`: the longest line. "
      "Else 16 MB, whatever this says; the beginning of a longer one is kept in table rejects, and the file goes on"),
-    (Key("skip_long_lines", "bool", "false"), "longer lines are left out, and counted"),
-    (Key("truncate_long_lines", "bool", "false"), "longer lines are cut, and flagged `line-cut`"),
-    (Key("skip_empty_lines", "bool", "false"), "empty lines are left out"),
-    (Key("static_batch_size", "size", "50M"), _NOTHING + "files take turns"),
-    (Key("event_batch_size", "size", "50M"), _NOTHING + "files take turns"),
-    (Key("exit_on_eof", "bool", "false"), "ends when all files have been read to their end"),
-    (Key("parser"), "`cri`, `docker`, `json` or none. The parts of a CRI or docker line are always joined"),
-    (Key("multiline.parser"), "`cri`, `docker` or both (each file has the one that its first line has)"),
-    (Key("tag_regex"), "regular expression on the file's name; `<name>` in `tag` stands for its group"),
-    (Key("db"), _DURABLE),
-    (Key("db.sync", "text", "normal"), _DURABLE),
-    (Key("db.locking", "bool", "false"), _DURABLE),
-    (Key("db.journal_mode", "text", "WAL"), _DURABLE),
-    (Key("db.compare_filename", "bool", "false"), _NOTHING + "a file is known by inode and first bytes"),
-    (Key("watcher_interval", "seconds", "2s"), _POLLED),
-    (Key("progress_check_interval", "seconds", "2s"), _POLLED),
-    (Key("progress_check_interval_nsec", "int", "0"), _POLLED),
-    (Key("inotify_watcher", "bool", "true"), _POLLED),
-    (Key("file_cache_advise", "bool", "true"), _NOTHING + "the page cache is everyone's"),
-    (Key("docker_mode", "bool", "false"), _NOTHING + "the parts of docker lines are joined with `parser docker`"),
-    (Key("docker_mode_flush", "int", "4"), _NOTHING + "no clock cuts a line in two"),
-    (Key("docker_mode_parser"), _LATER),
-    (Key("multiline", "bool", "false"), _LATER),
-    (Key("multiline_flush", "seconds", "4"), _NOTHING + "no clock cuts a line in two"),
-    (Key("parser_firstline"), _LATER),
-    (Key("unicode.encoding"), _LATER),
-    (Key("generic.encoding"), _LATER),
+    Key("skip_long_lines", "bool", "false", "longer lines are left out, and counted"),
+    Key("truncate_long_lines", "bool", "false", "longer lines are cut, and flagged `line-cut`"),
+    Key("skip_empty_lines", "bool", "false", "empty lines are left out"),
+    Key("static_batch_size", "size", "50M", _NOTHING + "files take turns"),
+    Key("event_batch_size", "size", "50M", _NOTHING + "files take turns"),
+    Key("exit_on_eof", "bool", "false", "ends when all files have been read to their end"),
+    Key("parser", doc="`cri`, `docker`, `json` or none. The parts of a CRI or docker line are always joined"),
+    Key("multiline.parser", doc="`cri`, `docker` or both (each file has the one that its first line has)"),
+    Key("tag_regex", doc="regular expression on the file's name; `<name>` in `tag` stands for its group"),
+    Key("db", doc=_DURABLE),
+    Key("db.sync", "text", "normal", _DURABLE),
+    Key("db.locking", "bool", "false", _DURABLE),
+    Key("db.journal_mode", "text", "WAL", _DURABLE),
+    Key("db.compare_filename", "bool", "false", _NOTHING + "a file is known by inode and first bytes"),
+    Key("watcher_interval", "seconds", "2s", _POLLED),
+    Key("progress_check_interval", "seconds", "2s", _POLLED),
+    Key("progress_check_interval_nsec", "int", "0", _POLLED),
+    Key("inotify_watcher", "bool", "true", _POLLED),
+    Key("file_cache_advise", "bool", "true", _NOTHING + "the page cache is everyone's"),
+    Key("docker_mode", "bool", "false", _NOTHING + "the parts of docker lines are joined with `parser docker`"),
+    Key("docker_mode_flush", "int", "4", _NOTHING + "no clock cuts a line in two"),
+    Key("docker_mode_parser", doc=_LATER, refused=_REFUSED),
+    Key("multiline", "bool", "false", _LATER, refused=_REFUSED),
+    Key("multiline_flush", "seconds", "4", _NOTHING + "no clock cuts a line in two"),
+    Key("parser_firstline", doc=_LATER, refused=_REFUSED),
+    Key("unicode.encoding", doc=_LATER, refused=_REFUSED),
+    Key("generic.encoding", doc=_LATER, refused=_REFUSED),
     # every input's
-    (Key("tag"), "`*` stands for the file's name, with dots for slashes; empty: `tail.N`"),
-    (Key("alias"), "name in `status`, /metrics and of the saved positions"),
-    (Key("storage.type", "text", "filesystem"), "`filesystem` (the default here) or `memory`; the engine's"),
-    (Key("mem_buf_limit", "size", "0"), _THREAD),
-    (Key("threaded", "bool", "false"), _THREAD),
-    (Key("log_level", "text", "info"), _NOTHING + "`service.log_level` is for all"),
+    Key("tag", doc="`*` stands for the file's name, with dots for slashes; empty: `tail.N`"),
+    Key("alias", doc="name in `status`, /metrics and of the saved positions"),
+    Key("storage.type", "text", "filesystem", "`filesystem` (the default here) or `memory`; the engine's"),
+    Key("mem_buf_limit", "size", "0", _THREAD),
+    Key("threaded", "bool", "false", _THREAD),
+    Key("log_level", "text", "info", _NOTHING + "`service.log_level` is for all"),
     # ours
-    (Key("cluster", "text", "default"), "name in the store"),
-    (Key("node"), "the node's name, for column `node`"),
-    (Key("unfinished_at_stop", "text", "keep"), "a line whose end is not there at SIGTERM: `keep` it for the next "
+    Key("cluster", "text", "default", "name in the store"),
+    Key("node", doc="the node's name, for column `node`"),
+    Key("unfinished_at_stop", "text", "keep", "a line whose end is not there at SIGTERM: `keep` it for the next "
      "start, or `deliver` it now (for a sidecar, which has no next start)"),
 )  # fmt: skip
-
-KEYS = tuple(key for key, _ in MEANINGS)
 
 _PARSERS = {"": "text", "cri": "cri", "docker": "docker", "json": "json"}
 #: of Fluent Bit's parser `cri`; its multiline parser has other names
@@ -84,9 +82,6 @@ _PARSER_FIELDS = "time,stream,logtag,message"
 
 def form_of(opts: Options) -> tuple[str, str]:
     """(form of the lines, "auto" for the first line's; names of a CRI line's fields)."""
-    for key, _ in (pair for pair in MEANINGS if pair[1] == _LATER):
-        if opts.text(key.name) != key.default:
-            raise UsageError(f"tail: {key.name!r} is not built yet")
     parser = opts.text("parser").lower()
     several = [w.strip().lower() for w in opts.text("multiline.parser").split(",") if w.strip()]
     if parser not in _PARSERS:

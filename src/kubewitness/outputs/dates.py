@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import msgspec
 
-from kubewitness.config.keys import choice
+from kubewitness.config.keys import Options
 
-#: the keys that an output takes which shows times
-DATE_KEYS = ("json_date_key", "json_date_format")
 _OFF = ("false", "off", "no", "none", "")
 
 
@@ -48,11 +46,14 @@ class Dates:
         return self._head + self._form(us) + (b"" if rest.lstrip().startswith(b"}") else b",") + rest
 
 
-def dates_of(keys: Mapping[str, str], what: str, default: str = "") -> Dates | None:
-    """As the keys of an output say; None when no time is to be shown. `default`: the key's name when none is given."""
-    form = choice(keys, "json_date_format", tuple(_FORMS), "double", what)
-    key = keys.get("json_date_key", default)
-    return None if key.strip().lower() in _OFF else Dates(key.strip(), form)
+#: what `json_date_format` takes
+DATE_FORMATS = tuple(_FORMS)
+
+
+def dates_of(opts: Options) -> Dates | None:
+    """As an output's `json_date_key` and `json_date_format` say; None when no time is to be shown."""
+    key = opts.text("json_date_key").strip()
+    return None if key.lower() in _OFF else Dates(key, opts.choice("json_date_format"))
 
 
 def seconds_and_nanoseconds(us: int) -> bytes:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from kubewitness.config.keys import boolean, check_keys, choice
+from kubewitness.config.keys import Key, Options
 from kubewitness.contracts import Delivery
 from kubewitness.errors import Retry, UsageError
 from kubewitness.outputs.lines import json_lines, tagged_lines
@@ -21,10 +21,17 @@ _TAIL = 16 * 1024 * 1024
 _TAGGED = re.compile(rb"[^\s{]+(?:: (?=\[)|:?\Z)")
 
 
+KEYS = (
+    Key("path", doc="directory; empty: the current one"),
+    Key("file", doc="name; empty: the record's tag"),
+    Key("format", doc="`plain`: JSON lines, the records' own bytes; else lines of `TAG: [SECONDS.NANOSECONDS, {...}]`",
+        choices=("plain",)),
+    Key("mkdir", "bool", "false", "makes the directory"),
+)  # fmt: skip
+
+
 class FileOutput:
-    """Keys as in Fluent Bit: `path` (directory, the current one by default), `file` (name; the record's tag by
-    default), `format` (`plain`: JSON lines, the records' own bytes; none: Fluent Bit's default, lines of
-    `TAG: [SECONDS.NANOSECONDS, {...}]`), `mkdir`.
+    """Appends to one file, or one for each tag.
 
     Delivered at least once: what was written but not acknowledged when the process died is written again. A line that
     was cut off by that is removed when the file is opened next. When the disk is full, what was written of a delivery
@@ -33,13 +40,12 @@ class FileOutput:
 
     def __init__(self, keys: Mapping[str, str], name: str = "file") -> None:
         what = f"output {name}"
-        check_keys(keys, ("path", "file", "format", "mkdir"), what)
-        plain = bool(keys.get("format")) and choice(keys, "format", ("plain",), "plain", what)
-        self._lines = json_lines if plain else tagged_lines
+        opts = Options(what, keys, KEYS)
+        self._lines = json_lines if opts.choice("format") else tagged_lines
         self.name = name
-        self._directory = Path(keys.get("path") or ".")
-        self._file = keys.get("file", "")
-        if boolean(keys, "mkdir", False, what):
+        self._directory = Path(opts.text("path") or ".")
+        self._file = opts.text("file")
+        if opts.flag("mkdir"):
             self._directory.mkdir(parents=True, exist_ok=True)
         if not self._directory.is_dir():
             raise UsageError(f"{what}: directory {self._directory} does not exist; create it, or set `mkdir: on`")

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from kubewitness.config.keys import check_keys
+from kubewitness.config.keys import Options
 from kubewitness.contracts import Delivery
+
+#: none of its own
+KEYS = ()
 
 
 class NullOutput:
     """No keys."""
 
     def __init__(self, keys: Mapping[str, str], name: str = "null") -> None:
-        check_keys(keys, (), f"output {name}")
+        Options(f"output {name}", keys, KEYS)
         self.name = name
 
     def wants(self, chunk_table: str, tag: str) -> bool:

@@ -7,21 +7,25 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 
-from kubewitness.config.keys import check_keys, choice
+from kubewitness.config.keys import Key, Options
 from kubewitness.contracts import Delivery
-from kubewitness.outputs.dates import DATE_KEYS, dates_of
+from kubewitness.outputs.dates import DATE_FORMATS, dates_of
 from kubewitness.outputs.lines import json_lines
+
+KEYS = (
+    Key("format", default="json_lines", doc="one JSON object a line (Fluent Bit's default: msgpack text)",
+        choices=("json_lines",)),
+    Key("json_date_key", default="false", doc="name under which the record's time is put first; `false`: the records' "
+        "bytes are passed through (Fluent Bit: `date`)"),
+    Key("json_date_format", default="double", doc="how the time is written", choices=DATE_FORMATS),
+)  # fmt: skip
 
 
 class StdoutOutput:
-    """Keys: `format` (json_lines, the default here; Fluent Bit's is msgpack text), `json_date_key` (false, the default
-    here: the records' bytes are passed through; a name such as date: the record's time is put in first) and
-    `json_date_format` (double, epoch, epoch_ms, iso8601, iso8601_ns, java_sql_timestamp)."""
+    """JSON lines on the process's standard output."""
 
     def __init__(self, keys: Mapping[str, str], name: str = "stdout") -> None:
-        check_keys(keys, ("format", *DATE_KEYS), f"output {name}")
-        choice(keys, "format", ("json_lines",), "json_lines", f"output {name}")
-        self._dates = dates_of(keys, f"output {name}")
+        self._dates = dates_of(Options(f"output {name}", keys, KEYS))
         self.name = name
 
     def wants(self, chunk_table: str, tag: str) -> bool:

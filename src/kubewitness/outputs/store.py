@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 
-from kubewitness.config.keys import check_keys, seconds, size
+from kubewitness.config.keys import Key, Options
 from kubewitness.config.state import state_paths
 from kubewitness.contracts import Batch, Delivery
 from kubewitness.errors import Full, Retry, StateError
@@ -22,21 +22,30 @@ from kubewitness.store.keeper import KeeperOptions, StoreKeeper
 _PART = 4 * 1024**2
 
 
+KEYS = (
+    Key("state", doc="state directory, as `--state`"),
+    Key("store", doc="where the tables are, as `--store`"),
+    Key("flush_seconds", "float", "30", "tables are committed at least so often"),
+    Key("flush_bytes", "size", "64M", "or at this much"),
+    Key("max_age", "float", "0", "days that records are kept; 0: for ever"),
+    Key("max_bytes", "size", "0", "size that the tables may have, the oldest days go; 0: any"),
+)
+
+
 class StoreOutput:
-    """Keys: `state` (directory; as `--state`), `store` (where the tables are, as `--store`), `flush_seconds`,
-    `flush_bytes`, `max_age` (days), `max_bytes`."""
+    """Hands on to the state's journal, and keeps the tables if nobody else does."""
 
     def __init__(self, keys: Mapping[str, str], name: str = "store") -> None:
         what = f"output {name}"
-        check_keys(keys, ("state", "store", "flush_seconds", "flush_bytes", "max_age", "max_bytes"), what)
+        opts = Options(what, keys, KEYS)
         self.name = name
-        self._paths = state_paths(keys.get("state"), keys.get("store"))
-        days = seconds(keys, "max_age", 0.0, what)
+        self._paths = state_paths(opts.text("state") or None, opts.text("store") or None)
+        days = opts.real("max_age")
         self._options = KeeperOptions(
-            flush_seconds=seconds(keys, "flush_seconds", 30.0, what),
-            flush_bytes=size(keys, "flush_bytes", 64 * 1024**2, what),
+            flush_seconds=opts.real("flush_seconds"),
+            flush_bytes=opts.number("flush_bytes"),
             max_age=days * 86_400 if days else None,
-            max_bytes=size(keys, "max_bytes", 0, what) or None,
+            max_bytes=opts.number("max_bytes") or None,
         )
         self._journal: Journal | None = None
         self._keeper: StoreKeeper | None = None
