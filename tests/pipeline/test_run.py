@@ -217,7 +217,7 @@ def test_a_dry_run_checks_and_starts_nothing(place: Place) -> None:
             ":12: match 'cube.*' of output file fits no input's tag; there is kube.audit",
         ),
         ("name: file", "name: fil", ":11: unknown output 'fil'; did you mean 'file'?"),
-        ("flush: 0.05", "flush: soon", ":4: service: 'flush' is 'soon'; it takes a time (10m)"),
+        ("flush: 0.05", "flush: soon", ":2: service: 'flush' is 'soon'; it takes a time (10m)"),
         ("storage.type: filesystem", "storage.type: disk", ":3: service: 'storage.type' cannot be 'disk'"),
     ],
 )
