@@ -1,4 +1,7 @@
-"""No credential of a running recorder shows anywhere: its output, metrics, status, state directory, or crash dump."""
+"""No credential of a running recorder shows anywhere: its output, metrics, status, state directory, or crash dump.
+
+Also when the API server, a proxy before it or the credential plugin repeats what it was given.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +21,9 @@ from aiohttp import web
 
 from tests.cli.test_record import reaches, recorder
 from tests.cluster.harness.ports import free_port
-from tests.fake_apiserver import FakeApiServer, status
+from tests.fake_apiserver import FakeApiServer
 from tests.inputs.certificates import Authority
+from tests.inputs.echoes import echo
 from tests.inputs.test_kubernetes_audit_webhook import event, event_list
 
 _EXEC, _WEBHOOK, _SERVE = "exec-s3cr3t-0f41", "webhook-s3cr3t-7be2", "serve-s3cr3t-93aa"
@@ -29,7 +33,9 @@ def _kubeconfig(folder: Path, server: str, ca: Authority, key: tuple[Path, Path]
     plugin = folder / "plugin"
     end = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential"}
     credential = {**end, "status": {"token": _EXEC}}
-    plugin.write_text(f"#!{sys.executable}\nprint({json.dumps(json.dumps(credential))})\n")
+    answers = f"print({json.dumps(json.dumps(credential))})\n"
+    complains = f"import os, sys\nif os.path.exists({str(folder / 'broken')!r}):\n sys.exit('expired: {_EXEC}')\n"
+    plugin.write_text(f"#!{sys.executable}\n{complains}{answers}")
     plugin.chmod(0o755)
     user = {
         "exec": {"apiVersion": end["apiVersion"], "command": str(plugin), "interactiveMode": "Never"},
@@ -67,16 +73,23 @@ async def test_no_credential_shows_in_output_metrics_status_state_or_crash_dump(
     context.verify_mode = ssl.CERT_REQUIRED
     for name, token in (("hook-token", _WEBHOOK), ("serve-token", _SERVE)):
         (tmp_path / name).write_text(token)
-    codes = [401, 401, 403, 500, 429]
+    # the second 401 comes after the credential plugin, asked because of the first, has failed
+    repeated = ["401 Status", "401 page", "403 Status", "302", "429 Status"]
+    lines = ["ERROR 500", "no watch line", "unknown type"]
+    broken = tmp_path / "broken"
 
-    async def refuse(request: web.Request) -> web.Response | None:
-        return status(codes.pop(), "no", Retry_After="0") if codes else None
+    async def repeat(request: web.Request) -> web.StreamResponse | None:
+        if repeated:
+            form = repeated.pop()
+            broken.touch() if form == "401 page" else broken.unlink(missing_ok=True)
+            return await echo(form, request)
+        return await echo(lines.pop(), request) if lines and "watch" in request.query else None
 
     monkeypatch.setenv("PYTHONFAULTHANDLER", "1")
     listen, audit = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
     async with FakeApiServer(tls=context) as server:
         server.token = _EXEC
-        server.faults.append(refuse)
+        server.faults.append(repeat)
         server.put("e1")
         flags = ["--kubeconfig", str(_kubeconfig(tmp_path, server.url, ca, shown)), "-v", "--listen", listen]
         flags += ["--serve-token-file", str(tmp_path / "serve-token"), "--audit-listen", audit]
@@ -103,7 +116,10 @@ async def test_no_credential_shows_in_output_metrics_status_state_or_crash_dump(
             running.process.send_signal(signal.SIGABRT)
             await asyncio.to_thread(running.process.wait, 30)
     said = running.messages.read_bytes()
-    assert not codes
+    assert not repeated
+    assert not lines
+    assert b"credential plugin" in said
+    assert b"expired: ***" in said
     assert b"Fatal Python error: Aborted" in said
     assert b"403" in said or b"not allowed" in said
     files = [p for p in (tmp_path / "state").rglob("*") if p.is_file()]

@@ -135,6 +135,40 @@ async def test_what_a_failing_plugin_printed_stays_out_of_the_message(tmp_path: 
     assert SECRET not in str(failed.value)
 
 
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (f"print({SECRET!r}); sys.stderr.write('cannot use {SECRET}')", "cannot use ***"),
+        ("sys.stderr.write('refused: ' + os.environ['CLIENT_SECRET'])", "refused: ***"),
+        ("sys.stderr.write('Authorization: Bearer ' + 16 * 'ab3.')", "Authorization: Bearer ***"),
+        ("sys.stderr.write('token=' + 'abc' * 5 + ' is old')", "token=*** is old"),
+        ("sys.stderr.write('got ya29.' + 30 * 'a0-' + ' at https://bob:hidden@login.example/')", "https://***@login"),
+        ("sys.stderr.write('-----BEGIN EC PRIVATE KEY-----\\nab3/\\n' * 9)", "failed (3): ***"),
+    ],
+)
+async def test_a_credential_on_the_stderr_of_a_plugin_stays_out_of_the_message(
+    tmp_path: Path, body: str, told: str
+) -> None:
+    command = plugin(tmp_path, f"{body}; sys.exit(3)")
+    env = [{"name": "CLIENT_SECRET", "value": SECRET}, {"name": "REGION", "value": "eu-central-1"}]
+    run = {"apiVersion": "client.authentication.k8s.io/v1", "command": command, "env": env}
+    access = KubeAccess(kubeconfig=str(kubeconfig(tmp_path / "config", {"exec": run})))
+    with pytest.raises(KubeFailure) as failed:
+        await access.target()
+    assert told in str(failed.value)
+    for secret in (SECRET, "ab3", "abcabc", "a0-", "hidden"):
+        assert secret not in str(failed.value)
+
+
+async def test_the_token_of_before_stays_out_of_what_a_token_command_says_when_it_fails(tmp_path: Path) -> None:
+    (tmp_path / "fails").touch()
+    command = f"rm {tmp_path}/fails 2>/dev/null && echo {SECRET} || {{ echo {SECRET} has ended >&2; exit 1; }}"
+    access = KubeAccess(url="http://api.example", token_command=command)
+    assert await authorization(access) == f"Bearer {SECRET}"
+    with pytest.raises(KubeFailure, match=r"failed \(1\): \*\*\* has ended"):
+        await access.target(renew=True)
+
+
 async def test_credentials_do_not_show_in_what_is_printed_of_an_access(tmp_path: Path) -> None:
     access = KubeAccess(kubeconfig=str(kubeconfig(tmp_path / "config", {"token": SECRET})))
     target = await access.target()

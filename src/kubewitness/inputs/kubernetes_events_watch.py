@@ -36,6 +36,7 @@ from kubewitness.kube import (
 )
 from kubewitness.kube.client import decode_watch_line
 from kubewitness.kube.failures import failure_of, status_of
+from kubewitness.kube.secrets import Secrets
 
 _log = logging.getLogger(__name__)
 
@@ -99,6 +100,7 @@ class ListWatch:
         self._resource = plan.resource
         self._position: Position | None = None
         self._cluster_uid = ""
+        self._secrets = Secrets()
         self._backoff = Backoff()
         self._health = WatchHealth()
 
@@ -106,6 +108,7 @@ class ListWatch:
         return {**self._health.show(), "rejected": self._ingest.rejected}
 
     async def run(self, client: KubeClient, sink: Sink) -> None:
+        self._secrets = client.access.secrets
         saved = await sink.position(self.name)
         if saved is not None:
             with contextlib.suppress(msgspec.MsgspecError):
@@ -253,7 +256,7 @@ class ListWatch:
                 except RecursionError:
                     seen, error = self._take_line(depth.shallow(line), whole=line)
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as e:
-                self._ingest.add_reject(line, f"watch: {e}", file=self._path)
+                self._reject(line, str(e))
                 continue
             if error is not None:
                 return version, error
@@ -267,7 +270,7 @@ class ListWatch:
         changes = _EVENT_CHANGES if self._is_events else _OBJECT_CHANGES
         if change == "ERROR":
             status = status_of(raw)
-            return "", failure_of(status.code or 500, status, f"watch {self._what}")
+            return "", failure_of(status.code or 500, status, f"watch {self._what}", self._secrets)
         version = _version_decoder.decode(raw).metadata.resourceVersion
         if change in changes:
             record = self._watched(changes[change], raw)
@@ -275,8 +278,13 @@ class ListWatch:
                 record = record._replace(flags=(*record.flags, depth.FLAG), whole=whole)
             self._ingest.add(record, file=self._path)
         elif change != "BOOKMARK":
-            self._ingest.add_reject(line, f"watch: unknown type {change!r}", file=self._path)
+            self._reject(line, f"unknown type {change!r}")
         return version, None
+
+    def _reject(self, line: bytes, reason: str) -> None:
+        """A line that is no watch's may be anything, a proxy's page with our request in it for instance."""
+        masked = self._secrets.mask_bytes(line)
+        self._ingest.add_reject(masked, f"watch: {self._secrets.mask(reason)}", file=self._path)
 
     def _watched(self, change: str, raw: bytes) -> Found:
         if self._is_events:

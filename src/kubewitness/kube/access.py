@@ -1,14 +1,15 @@
 """Credentials for the API server, read from files, and read again whenever these change.
 
-Nothing here is logged, and no error text holds a token, a key or a plugin's output.
+Nothing here is logged, and no error text holds a token, a key or a plugin's output. All that is read is known to
+`secrets`, so that it is masked where somebody else repeats it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
 import ssl
 import time
+import urllib.request
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from kubewitness.errors import UsageError
 from kubewitness.kube import execplugin
 from kubewitness.kube import kubeconfig as configs
 from kubewitness.kube.failures import KubeFailure
+from kubewitness.kube.secrets import Secrets
 
 #: at most so often are the files' stamps looked at (seconds)
 _LOOK_EVERY = 1.0
@@ -91,6 +93,8 @@ class KubeAccess:
     #: a shell command that prints a bearer token, run again after `token_ttl` seconds and after a 401
     token_command: str | None = None
     token_ttl: float = 600.0
+    #: all credentials used so far, to be masked in what others say
+    secrets: Secrets = field(default_factory=Secrets, init=False, repr=False)
 
     _target: Target | None = field(default=None, init=False, repr=False)
     _credential: execplugin.Credential | None = field(default=None, init=False, repr=False)
@@ -130,7 +134,7 @@ class KubeAccess:
     def describe(self) -> str:
         """One line for people: the server and where we know it from. Raises UsageError when there is none."""
         found = self.find()
-        return f"{found.config.cluster.server}, from {found.origin}"
+        return self.secrets.mask(f"{found.config.cluster.server}, from {found.origin}")
 
     async def target(self, *, renew: bool = False) -> Target:
         """What to send requests with now. `renew` after a 401: files and plugins are asked again at once.
@@ -169,14 +173,16 @@ class KubeAccess:
         watched += [Path(name) for name in (self.tls.cert_file, self.tls.key_file) if name]
         # The stamp is taken before reading: a file replaced in between is read once more, never missed.
         stamp = _stamp(tuple(watched))
+        for address in (config.cluster.server, found.proxy, *urllib.request.getproxies().values()):
+            self.secrets.add_address(address)
         headers = self._headers(found)
         if self.token_command:
             if self._credential is None:
-                self._credential = await execplugin.token_of(self.token_command, self.token_ttl)
+                self._credential = await execplugin.token_of(self.token_command, self.token_ttl, self.secrets)
             headers["Authorization"] = f"Bearer {self._credential.token}"
         elif user is not None and user.exec and not headers:
             if self._credential is None:
-                self._credential = await execplugin.run(user.exec, found.folder)
+                self._credential = await execplugin.run(user.exec, found.folder, self.secrets)
             if self._credential.token:
                 headers["Authorization"] = f"Bearer {self._credential.token}"
         tls = None
@@ -198,12 +204,13 @@ class KubeAccess:
                 raise KubeFailure(f"token file {path}: {getattr(e, 'strerror', None) or 'not text'}") from None
             if not token:
                 raise KubeFailure(f"token file {path} is empty")
+            self.secrets.add(token)
             return {"Authorization": f"Bearer {token}"}
         if user.token:
+            self.secrets.add(user.token)
             return {"Authorization": f"Bearer {user.token}"}
         if user.username and user.password:
-            both = base64.b64encode(f"{user.username}:{user.password}".encode()).decode()
-            return {"Authorization": f"Basic {both}"}
+            return {"Authorization": f"Basic {self.secrets.add_basic(user.username, user.password)}"}
         return {}
 
     def _tls(self, found: configs.Found) -> ssl.SSLContext:

@@ -18,7 +18,7 @@ import msgspec
 from kubewitness.formats.depth import shallow
 from kubewitness.formats.jsonscan import DocumentScanner, Value
 from kubewitness.kube.access import KubeAccess, Target
-from kubewitness.kube.failures import KubeFailure, Unauthorized, failure_of, status_of
+from kubewitness.kube.failures import KubeFailure, Unauthorized, failure_of, one_line, status_of
 from kubewitness.kube.lines import LineSplitter
 
 if TYPE_CHECKING:
@@ -203,7 +203,13 @@ class KubeClient:
             async with response:
                 yield response
         except (aiohttp.ClientError, TimeoutError, OSError) as e:
-            raise KubeFailure(f"{asked}: {_in_words(e)}") from e
+            # from None: its own text, which a traceback would show, may quote what the server sent
+            raise KubeFailure(f"{asked}: {self._in_words(e)}") from None
+
+    def _in_words(self, error: Exception) -> str:
+        if isinstance(error, TimeoutError):
+            return "no answer in time"
+        return one_line(str(error), self.access.secrets) or type(error).__name__
 
     def _new_session(self) -> aiohttp.ClientSession:
         import aiohttp
@@ -247,7 +253,8 @@ class KubeClient:
         async with response:
             async with asyncio.timeout(_ANSWER_TIMEOUT):
                 body = await response.content.read(_ERROR_BODY)
-        raise failure_of(response.status, status_of(body), asked, response.headers.get("Retry-After"))
+        after = response.headers.get("Retry-After")
+        raise failure_of(response.status, status_of(body), asked, self.access.secrets, after)
 
 
 def _decoded_list(body: bytes, asked: str) -> _List:
@@ -260,9 +267,3 @@ def _decoded_list(body: bytes, asked: str) -> _List:
             return page
     except (msgspec.MsgspecError, UnicodeDecodeError) as e:
         raise KubeFailure(f"{asked}: the answer is no list ({e})") from e
-
-
-def _in_words(error: Exception) -> str:
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
-    return " ".join(str(error).split())[:300] or type(error).__name__

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import ssl
 import tempfile
 import time
@@ -22,6 +23,7 @@ import msgspec
 from kubewitness.errors import Malformed
 from kubewitness.formats.times import parse_us
 from kubewitness.kube.failures import KubeFailure
+from kubewitness.kube.secrets import Secrets
 
 if TYPE_CHECKING:
     from lightkube.config.models import UserExec
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 _VERSIONS = ("v1", "v1beta1", "v1alpha1")
 _GROUP = "client.authentication.k8s.io/"
 _TIMEOUT = 60.0
+#: names of a plugin's environment whose values nobody shall read
+_HIDDEN = re.compile("secret|token|passw|key|credential", re.IGNORECASE)
 #: credentials are renewed this long before they end
 _EARLY = 60.0
 
@@ -57,8 +61,8 @@ class Credential:
         return bool(self.until) and time.time() > self.until - _EARLY
 
 
-async def run(plugin: UserExec, folder: Path | None) -> Credential:
-    """Runs the program. Raises KubeFailure, which never holds what it printed to stdout."""
+async def run(plugin: UserExec, folder: Path | None, secrets: Secrets) -> Credential:
+    """Runs the program. Raises KubeFailure, which never holds what it printed to stdout (on stderr neither)."""
     version = plugin.apiVersion.removeprefix(_GROUP)
     if version not in _VERSIONS:
         raise KubeFailure(f"credential plugin {plugin.command}: apiVersion {plugin.apiVersion!r} is unknown")
@@ -67,7 +71,8 @@ async def run(plugin: UserExec, folder: Path | None) -> Credential:
         command = str(folder / command)
     info = {"apiVersion": _GROUP + version, "kind": "ExecCredential", "spec": {"interactive": False}}
     env = dict(os.environ) | {v.name: v.value for v in plugin.env or ()} | {"KUBERNETES_EXEC_INFO": json.dumps(info)}
-    out = await _output(command, plugin.args or [], env, plugin.installHint)
+    secrets.add(*(v.value for v in plugin.env or () if _HIDDEN.search(v.name)))
+    out = await _output(command, plugin.args or [], env, plugin.installHint, secrets)
     try:
         status = msgspec.json.decode(out, type=_Credential).status or _Status()
         until = parse_us(status.expirationTimestamp) / 1e6 if status.expirationTimestamp else 0.0
@@ -75,22 +80,24 @@ async def run(plugin: UserExec, folder: Path | None) -> Credential:
         raise KubeFailure(f"credential plugin {plugin.command} printed no ExecCredential") from None
     if not status.token and not status.clientCertificateData:
         raise KubeFailure(f"credential plugin {plugin.command} gave neither a token nor a certificate")
+    secrets.add(status.token, status.clientKeyData)
     return Credential(status.token, status.clientCertificateData, status.clientKeyData, until)
 
 
-async def token_of(command: str, ttl: float) -> Credential:
+async def token_of(command: str, ttl: float, secrets: Secrets) -> Credential:
     """The token that a shell command prints, good for `ttl` seconds. Raises KubeFailure, without what it printed."""
-    out = await _output("/bin/sh", ["-c", command], dict(os.environ), None)
+    out = await _output("/bin/sh", ["-c", command], dict(os.environ), None, secrets)
     try:
         token = out.decode("ascii").strip()
     except UnicodeDecodeError:
         token = ""
     if not token or not token.isprintable():
         raise KubeFailure("kube_token_command printed no token")
+    secrets.add(token)
     return Credential(token, None, None, time.time() + max(ttl, 1.0) + _EARLY)
 
 
-async def _output(command: str, args: list[str], env: dict[str, str], hint: str | None) -> bytes:
+async def _output(command: str, args: list[str], env: dict[str, str], hint: str | None, secrets: Secrets) -> bytes:
     try:
         process = await asyncio.create_subprocess_exec(
             command,
@@ -113,7 +120,7 @@ async def _output(command: str, args: list[str], env: dict[str, str], hint: str 
             raise KubeFailure(f"credential plugin {command} gave no answer within {_TIMEOUT:.0f} s") from e
         raise
     if process.returncode:
-        said = " ".join(err.decode("utf-8", "replace").split())[:200]
+        said = " ".join(secrets.mask_output(err.decode("utf-8", "replace"), out).split())[:200]
         raise KubeFailure(f"credential plugin {command} failed ({process.returncode}): {said}")
     return out
 

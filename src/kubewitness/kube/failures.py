@@ -8,6 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from kubewitness.errors import KubewitnessError, Retry
+from kubewitness.kube.secrets import Secrets
 
 
 class KubeFailure(Retry):
@@ -56,16 +57,23 @@ _MESSAGE_LIMIT = 300
 
 
 def status_of(body: bytes) -> Status:
-    """The Status in an error's body; whatever else a proxy put there becomes its message, cut to one short line."""
+    """The Status in an error's body; whatever else a proxy put there becomes its message."""
     try:
         return _decoder.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return Status(message=body[:_MESSAGE_LIMIT].decode("utf-8", "replace"))
+        return Status(message=body.decode("utf-8", "replace"))
 
 
-def failure_of(code: int, status: Status, asked: str, retry_after: str | None = None) -> KubeFailure | Expired:
+def one_line(text: str, secrets: Secrets) -> str:
+    """What somebody else said, as part of a message: without credentials, and then cut (half a token is one, too)."""
+    return " ".join(secrets.mask(text).split())[:_MESSAGE_LIMIT]
+
+
+def failure_of(
+    code: int, status: Status, asked: str, secrets: Secrets, retry_after: str | None = None
+) -> KubeFailure | Expired:
     """What an answer other than success means. `asked`: the request in words ("list events")."""
-    message = " ".join((status.message or status.reason or "").split())[:_MESSAGE_LIMIT]
+    message = one_line(status.message or status.reason or "", secrets)
     after = status.details.retryAfterSeconds if status.details is not None else None
     if retry_after is not None and retry_after.strip().isdigit():
         after = max(after or 0.0, float(retry_after))
