@@ -4,14 +4,15 @@ An **input** captures. It builds batches (chunks and the positions after them) a
 `Sink`; when `put` returns, the batch is durable and only then may the source be acknowledged (HTTP 200,
 advanced position). An **output** delivers. It is given chunks in order of their journal sequence, at
 least once; when `write` returns, the engine moves that output's durable cursor. Retry, batching,
-queueing, dedupe, limits and shutdown live in the engine, not in the parts.
+queueing, dedupe, limits and shutdown live in the engine, not in the parts. A **parser** takes one record's
+bytes apart, and knows nothing else.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
 
 from kubewitness.record import Chunk
 
@@ -88,4 +89,22 @@ class Output(Protocol):
 
     async def close(self) -> None:
         """Flushes and releases what it holds."""
+        ...
+
+
+class Parsed(NamedTuple):
+    """What a parser made of a record."""
+
+    fields: dict[str, Any]
+    #: nanoseconds since 1970 UTC, when the parser was asked for a time and found it
+    time_ns: int | None
+
+
+class Parser(Protocol):
+    """Bytes to fields. Pure, and never raises: what does not match is None, and the caller keeps it as it was."""
+
+    name: str
+
+    def parse(self, raw: bytes) -> Parsed | None:
+        """The fields of one record, without its newline."""
         ...
