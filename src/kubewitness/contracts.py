@@ -3,14 +3,15 @@
 An **input** captures. It builds batches (chunks and the positions after them) and gives them to its
 `Sink`; when `put` returns, the batch is durable and only then may the source be acknowledged (HTTP 200,
 advanced position). An **output** delivers. It is given chunks in order of their journal sequence, at
-least once; when `write` returns, the engine moves that output's durable cursor. Retry, batching,
-queueing, dedupe, limits and shutdown live in the engine, not in the parts. A **parser** takes one record's
-bytes apart, and knows nothing else.
+least once; when `write` returns, the engine moves that output's durable cursor. Between them a **filter**
+leaves out, changes or retags records before they are durable; a **parser** takes one record's bytes apart,
+and knows nothing else. Retry, batching, queueing, dedupe, limits and shutdown live in the engine, not in
+the parts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -63,6 +64,32 @@ class Input(Protocol):
 
     def health(self) -> Mapping[str, object]:
         """For `status` and /metrics: numbers and strings (connected, last_record_us, lag_bytes, errors, ...)."""
+        ...
+
+
+class Filter(Protocol):
+    """One step between inputs and the journal, for the chunks whose tag matches.
+
+    Pure but for its own state. A record that it did not change keeps its bytes; one that it left out is the user's
+    choice, and counted by the engine. What it cannot read it lets pass.
+    """
+
+    name: str
+
+    def apply(self, chunk: Chunk) -> Sequence[Chunk]:
+        """What is left of a chunk, in order. A chunk with another tag goes through the filters from the first one."""
+        ...
+
+    def health(self) -> Mapping[str, object]:
+        """For `status` and /metrics: numbers of its own (changed, unread, ...)."""
+        ...
+
+
+class Settling(Protocol):
+    """A filter whose state depends on what has been taken in: a batch that was refused comes again."""
+
+    def settle(self) -> Callable[[bool], None]:
+        """Called when a batch went through the filters; what it returns is called with whether the batch is durable."""
         ...
 
 

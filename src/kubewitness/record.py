@@ -73,6 +73,8 @@ class ChunkHeader(msgspec.Struct):
     keys: bytes
     notes: dict[int, Note] = msgspec.field(default_factory=dict)
     origin: Origin | None = None
+    #: nanoseconds since 1970 (array of signed 64-bit, native order) of each record; empty when they were not set
+    times: bytes = b""
 
 
 class Chunk:
@@ -92,6 +94,7 @@ class Chunk:
         "source",
         "table",
         "tag",
+        "times",
     )
 
     def __init__(
@@ -110,6 +113,7 @@ class Chunk:
         lines: bool = False,
         decoded: Sequence[Any] | None = None,
         origin: Origin | None = None,
+        times: array[int] | None = None,
     ) -> None:
         self.table = table
         self.data = data
@@ -126,6 +130,9 @@ class Chunk:
         #: the records as their format decodes them, where the process that took them in also stores them; not kept
         self.decoded = decoded
         self.origin = origin
+        #: nanoseconds since 1970 of each record, 0 for one without a time, where a parser or filter set them (array
+        #: "q"); None: what the record itself says (`formats.record_times`)
+        self.times = times
 
     def __len__(self) -> int:
         return len(self.ends)
@@ -180,6 +187,9 @@ class Chunk:
             builder.add(self.data[start:end], self.key(i), note)
         chunk = builder.take()
         chunk.origin = self.origin
+        chunk.lines = self.lines
+        if self.times is not None:
+            chunk.times = array("q", [self.times[i] for i in indexes])
         return chunk
 
     def header(self) -> bytes:
@@ -195,6 +205,7 @@ class Chunk:
                 self.keys,
                 self.notes,
                 self.origin,
+                self.times.tobytes() if self.times is not None else b"",
             )
         )
 
@@ -204,6 +215,10 @@ class Chunk:
         h = _header_decoder.decode(header)
         ends = array("I")
         ends.frombytes(h.ends)
+        times = None
+        if h.times:
+            times = array("q")
+            times.frombytes(h.times)
         return cls(
             h.table,
             data=data,
@@ -216,6 +231,7 @@ class Chunk:
             form=h.form,
             notes=h.notes,
             origin=h.origin,
+            times=times,
         )
 
 

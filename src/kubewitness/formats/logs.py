@@ -2,7 +2,8 @@
 
 Forms (`Chunk.form`): "cri" (containerd, CRI-O: `TIME STREAM P|F TEXT`; a record holds all the parts of a line,
 newline between them), "docker" (json-file: {"log", "stream", "time"}; parts likewise), "klog" (components:
-`I1122 21:25:09.518619 PID FILE:LINE] TEXT`), "json" (one object a line), "text" (anything else). Which pod and
+`I1122 21:25:09.518619 PID FILE:LINE] TEXT`), "json" (one object a line), "record" (an object that a filter or parser
+made; `Chunk.times` has its time), "text" (anything else). Which pod and
 container a file belongs to is in its name; see `place`. Sources: KEP-30 (CRI log format), moby
 daemon/logger/jsonfilelog, k8s.io/klog/v2.
 """
@@ -19,7 +20,7 @@ from kubewitness.errors import Malformed
 from kubewitness.formats.names import record_key
 from kubewitness.formats.times import us_or_zero
 
-FORMS = ("cri", "docker", "klog", "json", "text")
+FORMS = ("cri", "docker", "klog", "json", "record", "text")
 
 
 class Place(msgspec.Struct):
@@ -53,6 +54,10 @@ _docker = msgspec.json.Decoder(_Docker)
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _any_text = msgspec.json.Decoder(str)
 
+_SEVERITIES = ("level", "severity", "lvl")
+#: of a record; `log` is the line itself, unless a parser took it apart
+_MESSAGES = ("log", "message", "msg", "MESSAGE")
+
 _KLOG = re.compile(r"([IWEF])(\d\d)(\d\d) (\d\d):(\d\d):(\d\d)\.(\d{6})\s+(\d+) ([^\s\]]+:\d+)\] ?(.*)", re.DOTALL)
 _KLOG_SEVERITY = {"I": "info", "W": "warning", "E": "error", "F": "fatal"}
 # /var/log/containers/POD_NAMESPACE_CONTAINER-ID.log
@@ -74,6 +79,8 @@ def decode(form: str, raw: bytes, arrived_us: int = 0) -> LogLine:
         return _klog(raw, arrived_us)
     if form == "json":
         return _json(raw)
+    if form == "record":
+        return _record(raw)
     return LogLine(0, "", "", raw.decode("utf-8", "replace"))
 
 
@@ -135,10 +142,26 @@ def _json(raw: bytes) -> LogLine:
     return LogLine(
         us,
         "",
-        _text(fields, ("level", "severity", "lvl")).lower(),
+        _text(fields, _SEVERITIES).lower(),
         _text(fields, ("msg", "message", "MESSAGE", "log")),
         raw.decode("utf-8", "replace"),
     )
+
+
+def _record(raw: bytes) -> LogLine:
+    try:
+        fields = _object.decode(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as e:
+        raise Malformed(f"not a JSON object: {e}") from e
+    severity = _text(fields, _SEVERITIES).lower()
+    stream = _text({"stream": fields.pop("stream")}, ("stream",)) if "stream" in fields else ""
+    message = ""
+    for name in _MESSAGES:
+        if name in fields and (message := _text(fields, (name,))):
+            del fields[name]
+            break
+    rest = msgspec.json.encode(fields).decode("utf-8", "replace") if fields else ""
+    return LogLine(0, stream, severity, message.removesuffix("\n"), rest)
 
 
 def _text(fields: dict[str, msgspec.Raw], names: tuple[str, ...]) -> str:

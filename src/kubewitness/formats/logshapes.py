@@ -6,6 +6,7 @@
 | cri | {"time": ..., "stream": ..., "_p": "F", "log": TEXT}; `time` and `_p` are the first part's |
 | docker, json | the line itself; of a docker line in parts, `log` is all of them |
 | klog | {"log": LINES} |
+| record | the record itself: a filter or parser made an object of it (`formats.recordform`) |
 
 `Origin` names the keys. What is not of its form is {"log": LINE}, as where a parser of Fluent Bit's fails. Whole
 blocks are escaped and split at once: encoding line by line costs twice as much.
@@ -47,6 +48,8 @@ _docker = msgspec.json.Decoder(_Docker).decode
 
 def lines(chunk: Chunk) -> bytes:
     """One JSON object for each record, each with its newline."""
+    if chunk.form == "record" and chunk.lines:
+        return chunk.data
     return _block(chunk) or b"\n".join((*_one_by_one(chunk), b""))
 
 
@@ -57,6 +60,8 @@ def objects(chunk: Chunk) -> list[bytes]:
 
 
 def _one_by_one(chunk: Chunk) -> list[bytes]:
+    if chunk.form == "record":
+        return list(chunk.records())
     origin = chunk.origin or _DEFAULT
     shape = _SHAPES.get(chunk.form, _text)
     made = []

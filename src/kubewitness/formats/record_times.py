@@ -5,6 +5,7 @@ The store's `ts` is another matter: it is always the best time that the record h
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator
 
 from kubewitness.errors import Malformed
@@ -16,12 +17,24 @@ _SECOND = 1_000_000
 
 def times_us(chunk: Chunk) -> Iterator[int]:
     """Microseconds UTC of each record, in order; its arrival for one that has no time, or cannot be read."""
-    of = _TIMES.get(chunk.table, _arrival)
+    arrived = chunk.received_us
+    if chunk.times is not None:
+        return (ns // 1000 or arrived for ns in chunk.times)
+    return (us or arrived for us in _own_us(chunk))
+
+
+def times_ns(chunk: Chunk) -> array[int]:
+    """What `Chunk.times` holds: nanoseconds UTC of each record, 0 for one that has no time."""
+    return chunk.times if chunk.times is not None else array("q", [us * 1000 for us in _own_us(chunk)])
+
+
+def _own_us(chunk: Chunk) -> Iterator[int]:
+    of = _TIMES.get(chunk.table)
     for raw in chunk.records():
         try:
-            yield of(chunk, raw) or chunk.received_us
+            yield of(chunk, raw) if of is not None else 0
         except Malformed:
-            yield chunk.received_us
+            yield 0
 
 
 def event_us(raw: bytes) -> int:
@@ -58,10 +71,6 @@ def _admission(chunk: Chunk, raw: bytes) -> int:
 
 def _log(chunk: Chunk, raw: bytes) -> int:
     return logs.decode(chunk.form, raw, chunk.received_us).us
-
-
-def _arrival(chunk: Chunk, raw: bytes) -> int:
-    return chunk.received_us
 
 
 _TIMES = {"audit": _audit, "events": _event, "objects": _object, "admission": _admission, "logs": _log}

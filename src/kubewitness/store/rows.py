@@ -180,6 +180,7 @@ def _admission(chunk: Chunk, index: int, raw: bytes, note: Note, key: bytes, sta
 
 def _log(chunk: Chunk, index: int, raw: bytes, note: Note, key: bytes, start: int) -> Row:
     line = logs.decode(chunk.form, raw, chunk.received_us)
+    us = chunk.times[index] // 1000 if chunk.times is not None else line.us
     file, offset = chunk.place(index, start)
     file = file or chunk.source
     where = logs.place(file)
@@ -188,7 +189,7 @@ def _log(chunk: Chunk, index: int, raw: bytes, note: Note, key: bytes, start: in
         where, node = logs.place(file, chunk.origin.target), chunk.origin.node
     text = hashlib.blake2b(raw, digest_size=16).hexdigest()
     return (
-        line.us or chunk.received_us,
+        us or chunk.received_us,
         where.namespace,
         where.pod,
         where.container,
@@ -206,9 +207,9 @@ def _log(chunk: Chunk, index: int, raw: bytes, note: Note, key: bytes, start: in
         offset if offset >= 0 else None,
         *_tail(
             note,
-            _flags(note, "" if line.us else ARRIVAL),
+            _flags(note, "" if us else ARRIVAL),
             # without an identity from its input: the same text at the same place of the same file is the same line
-            key or record_key("log", chunk.cluster, file, str(offset), str(line.us), text),
+            key or record_key("log", chunk.cluster, file, str(offset), str(us), text),
             object_key(chunk.cluster, "", "pods", where.namespace, where.pod) if where.pod else 0,
             start,
             raw,

@@ -1,0 +1,99 @@
+"""Filter `grep`: keeps or leaves out records by regular expressions on their values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from kubewitness.errors import UsageError
+from kubewitness.filters.keys import Key
+from kubewitness.filters.literals import Literals, literals_of
+from kubewitness.filters.section import Given, compiled, located, options_of, pairs_of
+from kubewitness.formats.accessor import MISSING, Path, Reader, text_of
+from kubewitness.formats.recordform import objects
+from kubewitness.record import Chunk
+
+KEYS = (
+    Key("regex", doc="`KEY REGEX`: keeps records whose KEY matches", multi=True),
+    Key("exclude", doc="`KEY REGEX`: leaves out records whose KEY matches", multi=True),
+    Key("logical_op", "text", "legacy", "`legacy`: every `regex` has to match, no `exclude` may; `and`, `or`: of "
+        "rules that are all `regex` or all `exclude`", choices=("legacy", "and", "or")),
+)  # fmt: skip
+
+
+class _Rule(NamedTuple):
+    keeps: bool
+    path: Path
+    pattern: re.Pattern[str]
+    #: one of them stands in the bytes of whatever matches, if that can be told
+    literals: Literals | None
+
+
+class Grep:
+    """Strings are matched as they are, numbers and booleans as JSON writes them; objects, arrays, null and what is not
+    there match nothing. A record that is not needed whole is not decoded, and what is kept keeps its bytes."""
+
+    def __init__(self, keys: Given, name: str = "grep") -> None:
+        what = f"filter {name}"
+        options = options_of(keys, KEYS, name)
+        self.name = name
+        self._rules = [_rule(key, value, what) for key, value in pairs_of(keys) if key in ("regex", "exclude")]
+        self._mode = options.choice("logical_op")
+        if self._mode != "legacy" and len({rule.keeps for rule in self._rules}) > 1:
+            raise UsageError(f"{what}: with 'logical_op' {self._mode}, rules are all 'regex' or all 'exclude'")
+        self._reader = Reader([rule.path for rule in self._rules])
+        self._unread = 0
+
+    def health(self) -> Mapping[str, object]:
+        return {"unread": self._unread}
+
+    def apply(self, chunk: Chunk) -> Sequence[Chunk]:
+        if not self._rules:
+            return [chunk]
+        shown = objects(chunk)
+        tests = self._tests(chunk)
+        kept = [i for i, raw in enumerate(shown) if self._keeps(raw, tests)]
+        return [chunk.select(kept)] if kept else []
+
+    def _tests(self, chunk: Chunk) -> list[Literals | None]:
+        """Of each rule what can be looked for in the bytes; nothing where these may be written in another way."""
+        if b"\\u" in chunk.data:
+            return [None] * len(self._rules)
+        return [rule.literals for rule in self._rules]
+
+    def _keeps(self, raw: bytes, tests: Sequence[Literals | None]) -> bool:
+        may = [test is None or test.within(raw) for test in tests]
+        if not any(may):
+            return self._verdict(may)
+        try:
+            values = self._reader.read(raw)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            self._unread += 1
+            return True
+        return self._verdict(
+            [m and _matches(rule.pattern, v) for m, rule, v in zip(may, self._rules, values, strict=True)]
+        )
+
+    def _verdict(self, found: Sequence[bool]) -> bool:
+        if self._mode == "legacy":
+            return all(f == rule.keeps for f, rule in zip(found, self._rules, strict=True))
+        matched = all(found) if self._mode == "and" else any(found)
+        return matched == self._rules[0].keeps
+
+
+def _rule(key: str, value: str, what: str) -> _Rule:
+    field, _, pattern = value.strip().partition(" ")
+    if not pattern.strip():
+        raise UsageError(f"{what}: {key!r} is {value!r}; it takes a key and a regular expression")
+    return _Rule(
+        key == "regex", located(field, what), compiled(pattern, f"{what}: {key!r}"), literals_of(pattern.strip())
+    )
+
+
+def _matches(pattern: re.Pattern[str], value: object) -> bool:
+    if value is None or value is MISSING or isinstance(value, dict | list):
+        return False
+    return pattern.search(text_of(value)) is not None

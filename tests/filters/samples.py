@@ -1,0 +1,101 @@
+"""Keys for every filter of the table, and records to put through them."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from array import array
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, cast
+
+from hypothesis import strategies as st
+
+from kubewitness.contracts import Filter
+from kubewitness.filters import FILTERS
+from kubewitness.record import KEY_BYTES, Chunk, ChunkBuilder, Origin
+
+Pairs = Sequence[tuple[str, str]]
+
+ALICE = {"verb": "get", "user": {"username": "alice", "groups": ["devs"]}, "code": 200, "log": "hello world"}
+
+
+class Sample(NamedTuple):
+    """Keys of a filter, and what it may do: drop records, change them, give them another tag."""
+
+    keys: Pairs
+    drops: bool = False
+    changes: bool = False
+    retags: bool = False
+
+
+#: at least one for each filter: the contract tests refuse a filter without
+SAMPLES: Mapping[str, Sequence[Sample]] = {
+    "grep": [
+        Sample([("regex", "log a"), ("exclude", "$user['username'] ^(bob|carol)$")], drops=True),
+        Sample([("logical_op", "or"), ("regex", "log ^.$"), ("regex", "$a['b'] \\d")], drops=True),
+        Sample([("logical_op", "and"), ("exclude", "log x"), ("exclude", "verb get")], drops=True),
+    ],
+    "modify": [
+        Sample(
+            [
+                ("condition", "key_does_not_exist nothing"),
+                ("add", "added 1"),
+                ("rename", "log message"),
+                ("set", "verb list"),
+                ("hard_copy", "verb log"),
+                ("remove_wildcard", "u"),
+                ("move_to_start", "v"),
+            ],
+            changes=True,
+        ),
+        Sample([("condition", "matching_keys_have_matching_values . ^[a-z]*$"), ("remove_regex", "^l")], changes=True),
+    ],
+}
+
+
+def made(plugin: str, keys: Pairs | Mapping[str, str], name: str = "") -> Filter:
+    """A filter of the table."""
+    module, cls = FILTERS[plugin]
+    return cast(Filter, getattr(importlib.import_module(module), cls)(keys, name=name or plugin))
+
+
+def key_of(n: int) -> bytes:
+    return n.to_bytes(KEY_BYTES, "big")
+
+
+def chunk_of_json(records: Sequence[Any], table: str = "audit", tag: str = "kube.audit") -> Chunk:
+    """A chunk of a JSON table; every record has a key of its own."""
+    builder = ChunkBuilder(table, source="a file", tag=tag, received_us=1_000_000)
+    for i, record in enumerate(records):
+        builder.add(record if isinstance(record, bytes) else json.dumps(record).encode(), key_of(i))
+    chunk = builder.take()
+    chunk.times = array("q", [10_000 + i for i in range(len(records))])
+    return chunk
+
+
+def chunk_of_lines(lines: Sequence[bytes], form: str = "text", tag: str = "kube.log") -> Chunk:
+    """A chunk of log lines, as input `tail` makes them."""
+    builder = ChunkBuilder("logs", source="app.log", tag=tag, received_us=1_000_000, form=form)
+    for i, line in enumerate(lines):
+        builder.add(line, key_of(i))
+    chunk = builder.take()
+    chunk.lines = True
+    chunk.origin = Origin("app.log", offset=100, node="n1")
+    return chunk
+
+
+def through(filter_: Filter, records: Sequence[Any], tag: str = "kube.audit") -> list[Any]:
+    """The records that are left, decoded."""
+    return [json.loads(r) for c in filter_.apply(chunk_of_json(records, tag=tag)) for r in c.records()]
+
+
+_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
+_KEYS = st.sampled_from(["log", "verb", "user", "username", "code", "a", "b", "time", "kubernetes"]) | _TEXT
+_SCALARS = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | _TEXT
+    | st.sampled_from(["get", "alice", "bob", "10", "1.5", "true", "aa"])
+)  # fmt: skip
+VALUES = st.recursive(
+    _SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_KEYS, inner, max_size=3), max_leaves=8
+)
+RECORDS = st.dictionaries(_KEYS, VALUES, max_size=6)
