@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from kubewitness.config.keys import Key
 from kubewitness.errors import UsageError
-from kubewitness.filters.keys import Key
 from kubewitness.filters.literals import Literals, literals_of
 from kubewitness.filters.section import Given, compiled, located, options_of, pairs_of
 from kubewitness.formats.accessor import MISSING, Path, Reader, text_of

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from kubewitness.config.keys import Key, nearest
 from kubewitness.errors import UsageError
 from kubewitness.filters.changing import Changing, Fields, plain
-from kubewitness.filters.keys import Key, nearest
 from kubewitness.filters.section import Given, compiled, located, options_of, pairs_of, words_of
 from kubewitness.formats.accessor import MISSING, Path, text_of, value_at
 

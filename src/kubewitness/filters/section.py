@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from kubewitness.config.keys import Key, Options, flattened
 from kubewitness.errors import UsageError
-from kubewitness.filters.keys import Key, Options, flattened
 from kubewitness.formats.accessor import Path, path_of
 
 #: a section's keys: names to text (values of a repeated key by newlines), or pairs in the order of the file

@@ -1,0 +1,62 @@
+"""Log records that a filter made objects of, in the store: columns, times, places, questions."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from kubewitness.config.state import StatePaths
+from kubewitness.contracts import Batch
+from kubewitness.formats.recordform import CHANGED
+from kubewitness.journal import Journal
+from kubewitness.record import ChunkBuilder, Origin
+from kubewitness.store import Store, StoreWriter
+from tests.filters.samples import made
+from tests.store.states import paths_in
+
+FILE = "/var/log/containers/web-1_shop_app-" + "0" * 64 + ".log"
+LINES = [
+    b"2026-11-22T19:26:05.038000000Z stdout F started",
+    b'2026-11-22T19:26:06.500000000Z stderr F {"level":"ERROR","msg":"cannot pay"}',
+]
+
+
+def test_a_changed_line_keeps_its_columns_and_shows_the_rest_as_fields(tmp_path: Path) -> None:
+    builder = ChunkBuilder("logs", source=FILE, tag="kube.x", received_us=1, form="cri")
+    for line in LINES:
+        builder.add(line)
+    chunk = builder.take()
+    chunk.lines, chunk.origin = True, Origin(FILE, offset=1000, node="n1")
+    pairs = [("condition", "key_value_equals stream stderr"), ("set", "team pay"), ("set", "level WARN")]
+    (left,) = made("modify", pairs).apply(chunk)
+    paths = paths_in(tmp_path)
+    with Journal(paths.create().journal) as journal:
+        journal.append([Batch([left])])
+        seen = rows_of(paths)
+        with StoreWriter.acquire(paths) as writer:
+            writer.drain(journal)
+    assert rows_of(paths) == seen
+    (first, second), raws = seen
+    assert first[:-1] == ("2026-11-22 19:26:05.038", "web-1", "n1", "stdout", "", "started", FILE, 1000, "")
+    assert second[:-1] == (
+        "2026-11-22 19:26:06.5", "web-1", "n1", "stderr", "warn", LINES[1].split(b" ", 3)[3].decode(), FILE,
+        1000 + len(LINES[0]) + 1, CHANGED,
+    )  # fmt: skip
+    assert json.loads(second[-1]) == {
+        "time": "2026-11-22T19:26:06.500000000Z",
+        "_p": "F",
+        "team": "pay",
+        "level": "WARN",
+    }
+    assert raws == list(left.records())
+
+
+def rows_of(paths: StatePaths) -> tuple[list[tuple[Any, ...]], list[bytes]]:
+    """The rows, and the bytes that they point at, by time."""
+    with Store(paths).session() as s:
+        rows = s.query(
+            "SELECT CAST(ts AT TIME ZONE 'UTC' AS VARCHAR), pod, node, stream, severity, message, file, "
+            '"offset", flags, fields FROM logs ORDER BY ts'
+        )
+        return rows, s.raw(s.query("SELECT raw_seg, raw_frame, raw_off, raw_len FROM logs ORDER BY ts"))
