@@ -109,6 +109,13 @@ def test_values_of_other_types_never_match() -> None:
     assert through(made("grep", {"exclude": "log a|null"}), records) == records
 
 
+def test_an_expression_that_runs_away_keeps_the_record_and_is_counted() -> None:
+    grep = made("grep", {"regex": "log ^(a|aa)+$"})
+    record = {"log": "a" * 40 + "!"}
+    assert through(grep, [record]) == [record]
+    assert grep.health() == {"unread": 1}
+
+
 def test_a_record_that_cannot_be_read_is_kept_and_counted() -> None:
     grep = made("grep", {"regex": "log ^x+$"})
     assert [list(c.records()) for c in grep.apply(chunk_of_json([b"[1, 2]"]))] == [[b"[1, 2]"]]

@@ -151,7 +151,7 @@ def test_rules_apply_only_when_all_conditions_hold() -> None:
     [
         ("set", "a", "it takes a key and a value"),
         ("remove", "a b", "it takes one key"),
-        ("remove_regex", "(", "is no regular expression"),
+        ("remove_regex", "(", "'remove_regex': regex"),
         ("condition", "key_exist a", "did you mean 'key_exists'"),
         ("condition", "key_value_equals a", "takes 2 parameters"),
         ("sett", "a b", "did you mean 'set'"),

@@ -17,8 +17,8 @@ Fields = dict[str, Any]
 fields_of = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 encode = msgspec.json.Encoder().encode
 
-#: of what a record's bytes, or what a filter made of them, can be
-UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError, ValueError)
+#: what reading a record, a regular expression on it, or writing what became of it may raise
+UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError, ValueError, TimeoutError)
 
 
 class Changing:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-import msgspec
-
 from kubewitness.config.keys import Key
 from kubewitness.errors import UsageError
-from kubewitness.filters.literals import Literals, literals_of
-from kubewitness.filters.section import Given, compiled, located, options_of, pairs_of
+from kubewitness.filters.changing import UNREADABLE
+from kubewitness.filters.patterns import Pattern
+from kubewitness.filters.section import Given, located, options_of, pairs_of
 from kubewitness.formats.accessor import MISSING, Path, Reader, text_of
 from kubewitness.formats.recordform import objects
 from kubewitness.record import Chunk
@@ -27,9 +25,7 @@ KEYS = (
 class _Rule(NamedTuple):
     keeps: bool
     path: Path
-    pattern: re.Pattern[str]
-    #: one of them stands in the bytes of whatever matches, if that can be told
-    literals: Literals | None
+    pattern: Pattern
 
 
 class Grep:
@@ -53,29 +49,22 @@ class Grep:
     def apply(self, chunk: Chunk) -> Sequence[Chunk]:
         if not self._rules:
             return [chunk]
-        shown = objects(chunk)
-        tests = self._tests(chunk)
-        kept = [i for i, raw in enumerate(shown) if self._keeps(raw, tests)]
+        # an escaped letter is the one way to write a word that bytes do not show
+        plain = b"\\u" not in chunk.data
+        kept = [i for i, raw in enumerate(objects(chunk)) if self._keeps(raw, plain)]
         return [chunk.select(kept)] if kept else []
 
-    def _tests(self, chunk: Chunk) -> list[Literals | None]:
-        """Of each rule what can be looked for in the bytes; nothing where these may be written in another way."""
-        if b"\\u" in chunk.data:
-            return [None] * len(self._rules)
-        return [rule.literals for rule in self._rules]
-
-    def _keeps(self, raw: bytes, tests: Sequence[Literals | None]) -> bool:
-        may = [test is None or test.within(raw) for test in tests]
+    def _keeps(self, raw: bytes, plain: bool) -> bool:
+        may = [not plain or rule.pattern.within(raw) for rule in self._rules]
         if not any(may):
             return self._verdict(may)
         try:
             values = self._reader.read(raw)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            found = [m and _matches(rule.pattern, v) for m, rule, v in zip(may, self._rules, values, strict=True)]
+        except UNREADABLE:
             self._unread += 1
             return True
-        return self._verdict(
-            [m and _matches(rule.pattern, v) for m, rule, v in zip(may, self._rules, values, strict=True)]
-        )
+        return self._verdict(found)
 
     def _verdict(self, found: Sequence[bool]) -> bool:
         if self._mode == "legacy":
@@ -88,12 +77,10 @@ def _rule(key: str, value: str, what: str) -> _Rule:
     field, _, pattern = value.strip().partition(" ")
     if not pattern.strip():
         raise UsageError(f"{what}: {key!r} is {value!r}; it takes a key and a regular expression")
-    return _Rule(
-        key == "regex", located(field, what), compiled(pattern, f"{what}: {key!r}"), literals_of(pattern.strip())
-    )
+    return _Rule(key == "regex", located(field, what), Pattern(pattern, f"{what}: {key!r}"))
 
 
-def _matches(pattern: re.Pattern[str], value: object) -> bool:
+def _matches(pattern: Pattern, value: object) -> bool:
     if value is None or value is MISSING or isinstance(value, dict | list):
         return False
     return pattern.search(text_of(value)) is not None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
 from kubewitness.config.keys import Key, nearest
 from kubewitness.errors import UsageError
 from kubewitness.filters.changing import Changing, Fields, plain
-from kubewitness.filters.section import Given, compiled, located, options_of, pairs_of, words_of
+from kubewitness.filters.patterns import Pattern
+from kubewitness.filters.section import Given, located, options_of, pairs_of, words_of
 from kubewitness.formats.accessor import MISSING, Path, text_of, value_at
 
 KEYS = (
@@ -130,7 +130,7 @@ def _rule(kind: str, value: str, what: str) -> Rule:
     if kind == "remove":
         return lambda fields: _without(fields, lambda k: k == first)
     if kind == "remove_regex":
-        pattern = compiled(first, f"{what}: {kind!r}")
+        pattern = Pattern(first, f"{what}: {kind!r}")
         return lambda fields: _without(fields, pattern.search)
     begin = first.rstrip("*")
     if kind == "remove_wildcard":
@@ -155,12 +155,12 @@ def _equals(fields: Fields, path: Path, value: str) -> bool:
     return _text_at(fields, path) == value
 
 
-def _matches(fields: Fields, path: Path, pattern: re.Pattern[str]) -> bool:
+def _matches(fields: Fields, path: Path, pattern: Pattern) -> bool:
     text = _text_at(fields, path)
     return text is not None and pattern.search(text) is not None
 
 
-def _values_match(fields: Fields, keys: re.Pattern[str], values: re.Pattern[str]) -> bool:
+def _values_match(fields: Fields, keys: Pattern, values: Pattern) -> bool:
     found = (plain(v) for k, v in fields.items() if keys.search(k))
     return all(not isinstance(v, dict | list | None) and values.search(text_of(v)) for v in found)
 
@@ -192,5 +192,5 @@ def _condition(value: str, what: str) -> Condition:
     return lambda fields: tells(fields, *parameters) != turned
 
 
-def _parameter(kind: str, text: str, what: str) -> Path | re.Pattern[str] | str:
-    return located(text, what) if kind == "K" else compiled(text, what) if kind == "R" else text
+def _parameter(kind: str, text: str, what: str) -> Path | Pattern | str:
+    return located(text, what) if kind == "K" else Pattern(text, what) if kind == "R" else text

@@ -49,17 +49,6 @@ def _unquoted(match: re.Match[str]) -> str:
     return match[1].replace('\\"', '"') if match[1] is not None else match[2].replace("\\'", "'")
 
 
-def compiled(pattern: str, what: str) -> re.Pattern[str]:
-    """A regular expression as Onigmo writes it. Raises UsageError."""
-    text = pattern.strip()
-    if len(text) > 1 and text[0] == text[-1] == "/":
-        text = text[1:-1]
-    try:
-        return re.compile(re.sub(r"\(\?<(?![=!])", "(?P<", text))
-    except re.error as e:
-        raise UsageError(f"{what}: {pattern!r} is no regular expression: {e}") from e
-
-
 def located(text: str, what: str) -> Path:
     """`accessor.path_of`, with whom it is for in front of what is wrong."""
     try:
