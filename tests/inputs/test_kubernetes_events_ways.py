@@ -350,8 +350,9 @@ async def test_a_kind_that_does_not_exist_yet_is_waited_for_and_holds_up_no_othe
         await watching(source)
 
 
-#: the example of Fluent Bit's manual for this input, as it stands there
-EXAMPLE = """
+#: the example of Fluent Bit's manual for this input, in both forms, as it stands there
+EXAMPLES = {
+    "example.yaml": """
 service:
   flush: 1
   log_level: info
@@ -365,7 +366,22 @@ pipeline:
   outputs:
     - name: stdout
       match: '*'
-"""
+""",
+    "example.conf": """
+[SERVICE]
+  flush     1
+  log_level info
+
+[INPUT]
+  name      kubernetes_events
+  tag       k8s_events
+  kube_url  https://kubernetes.default.svc
+
+[OUTPUT]
+  name      stdout
+  match     *
+""",
+}
 #: a pod's files are elsewhere here; nothing else differs from the command line
 START = """
 import sys
@@ -376,10 +392,11 @@ sys.exit(main())
 """
 
 
+@pytest.mark.parametrize("name", sorted(EXAMPLES))
 async def test_the_documented_example_runs_unchanged_as_in_a_pod(
-    certificate: tuple[Path, Path], tmp_path: Path
+    certificate: tuple[Path, Path], tmp_path: Path, name: str
 ) -> None:
-    (tmp_path / "example.yaml").write_text(EXAMPLE)
+    (tmp_path / name).write_text(EXAMPLES[name])
     (tmp_path / "token").write_text("mounted")
     (tmp_path / "ca.crt").write_bytes(certificate[0].read_bytes())
     async with FakeApiServer(tls=server_context(certificate)) as server:
@@ -387,7 +404,7 @@ async def test_the_documented_example_runs_unchanged_as_in_a_pod(
         server.put("e", message="seen by the example")
         async with Tunnel(server.port) as proxy:
             env = {k: v for k, v in os.environ.items() if not k.startswith(("KUBE", "NO_PROXY", "no_proxy"))}
-            words = ["run", "-c", str(tmp_path / "example.yaml"), "--state", str(tmp_path / "state")]
+            words = ["run", "-c", str(tmp_path / name), "--state", str(tmp_path / "state")]
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-c", START, str(tmp_path), *words),
                 env=env | {"HTTPS_PROXY": proxy},

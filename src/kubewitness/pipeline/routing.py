@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from kubewitness.contracts import Delivery, Output
 
@@ -13,16 +14,29 @@ def matcher(pattern: str) -> re.Pattern[str]:
     return re.compile(".*".join(map(re.escape, pattern.split("*"))), re.DOTALL)
 
 
+def wanting(match: str, pattern: Any = None) -> Callable[[str], bool]:
+    """Whether a tag is wanted: `match` fits it ("" fits none), or `pattern` (as of `re`) its beginning."""
+    whole = matcher(match).fullmatch if match else None
+
+    def wants(tag: str) -> bool:
+        if whole is not None and whole(tag):
+            return True
+        found = pattern.match(tag) if pattern is not None else None
+        return found is not None and found.end() > 0
+
+    return wants
+
+
 class Routed:
     """An output that wants only the tags that match. `name` identifies it in the journal and in health."""
 
-    def __init__(self, output: Output, match: str, name: str) -> None:
+    def __init__(self, output: Output, match: Callable[[str], bool] | str, name: str) -> None:
         self.name = name
         self.output = output
-        self._match = matcher(match)
+        self._match = wanting(match) if isinstance(match, str) else match
 
     def wants(self, chunk_table: str, tag: str) -> bool:
-        return self._match.fullmatch(tag) is not None and self.output.wants(chunk_table, tag)
+        return self._match(tag) and self.output.wants(chunk_table, tag)
 
     async def write(self, deliveries: Sequence[Delivery]) -> None:
         await self.output.write(deliveries)

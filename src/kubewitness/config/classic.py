@@ -1,0 +1,102 @@
+"""Fluent Bit's classic format: `[SECTION]`, indented `key value` lines, `@SET`, `@INCLUDE`.
+
+A line begins at the margin with `[NAME]`, `@` or `#`, or it is a key, indented as deep as the first one of its file. A
+value is all that follows the first white space, comments included; the source of the format is Fluent Bit's manual
+("Classic mode").
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from kubewitness.config.keys import nearest
+from kubewitness.config.tree import KINDS, REFUSED_KINDS, Draft, Entry, section_of
+from kubewitness.errors import UsageError
+
+_HEADER = re.compile(r"\[([^\]]*)\]")
+_KINDS = (*KINDS, *REFUSED_KINDS)
+
+
+def is_classic(text: str) -> bool:
+    """Whether a text begins like one."""
+    return re.match(r"(?:\s|\ufeff|#[^\n]*\n)*[\[@]", text) is not None
+
+
+def read(path: Path, draft: Draft, at: str = "") -> None:
+    """Adds a file and what it includes. UsageError with file and line for what is not understood."""
+    _Reader(path, draft).read(draft.enter(path, at))
+
+
+class _Reader:
+    def __init__(self, path: Path, draft: Draft) -> None:
+        self._path = path
+        self._draft = draft
+        self._kind = ""
+        self._began = 0
+        self._entries: list[Entry] = []
+        self._indent = ""
+
+    def read(self, text: str) -> None:
+        for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
+            self._line(number, line.rstrip())
+        self._end()
+
+    def _line(self, number: int, line: str) -> None:
+        body = line.lstrip()
+        if not body or body.startswith("#"):
+            return
+        if line[0] == "[":
+            self._header(number, line)
+        elif line[0] == "@":
+            self._instruction(number, line)
+        else:
+            self._key(number, body, line[: len(line) - len(body)])
+
+    def _header(self, number: int, line: str) -> None:
+        self._end()
+        found = _HEADER.match(line)
+        name = found[1].strip().lower() if found else ""
+        if name not in _KINDS:
+            raise UsageError(f"{self._path}:{number}: unknown section {line!r}{nearest(name, KINDS)}")
+        self._kind, self._began = name, number
+
+    def _instruction(self, number: int, line: str) -> None:
+        name, *rest = line.split(None, 1)
+        value = rest[0].strip() if rest else ""
+        if name.lower() == "@include" and value:
+            self._end()
+            at = f"{self._path}:{number}"
+            for path in self._draft.included(value, self._path, at):
+                read(path, self._draft, at)
+            return
+        key, equals, text = value.partition("=")
+        if name.lower() == "@set" and equals and key.strip():
+            self._draft.variables[key.strip()] = text.strip()
+            return
+        if name.lower() in ("@set", "@include"):
+            form = "NAME=VALUE" if name.lower() == "@set" else "a file"
+            raise UsageError(f"{self._path}:{number}: {name} takes {form}")
+        raise UsageError(f"{self._path}:{number}: unknown instruction {name!r}{nearest(name, ('@set', '@include'))}")
+
+    def _key(self, number: int, body: str, indent: str) -> None:
+        at = f"{self._path}:{number}"
+        if not self._kind:
+            raise UsageError(f"{at}: a key must stand below a section such as [INPUT]")
+        if not indent:
+            raise UsageError(f"{at}: a key must be indented below its section")
+        self._indent = self._indent or indent
+        if body.startswith("["):
+            raise UsageError(f"{at}: groups within a section are not supported; write processors in YAML")
+        if indent != self._indent:
+            mixed = " (tabs and spaces are mixed)" if set(indent) != set(self._indent) else ""
+            raise UsageError(f"{at}: this key is not indented as the first of the file is{mixed}")
+        name, *rest = body.split(None, 1)
+        if not rest:
+            raise UsageError(f"{at}: key {name!r} has no value")
+        self._entries.append(Entry(name.lower(), rest[0].strip(), number))
+
+    def _end(self) -> None:
+        if self._kind:
+            self._draft.add(section_of(self._kind, self._path, self._began, self._entries))
+        self._kind, self._entries = "", []

@@ -1,0 +1,49 @@
+"""Keys that every input, filter or output takes, beside its own: the engine's."""
+
+from __future__ import annotations
+
+from kubewitness.config.keys import Key
+
+_NOTHING = "accepted, without effect: "
+_THREAD = _NOTHING + "an input waits for room in the journal and drops nothing"
+_RATE = _NOTHING + "nothing is throttled away; back-pressure is the journal's limit"
+_LOG = (
+    Key("log_level", default="info", doc=_NOTHING + "`service.log_level` is for all"),
+    Key("log_suppress_interval", "seconds", "0", _NOTHING + "an incident is one line in the log"),
+)
+
+INPUT_KEYS = (
+    Key("tag", doc="what outputs and filters match; empty: `NAME.N`, N counted from 0 for each plugin"),
+    Key("alias", doc="name in `status` and /metrics"),
+    Key("storage.type", doc="`filesystem` or `memory`; empty: the service's", choices=("filesystem", "memory")),
+    Key("mem_buf_limit", "size", "0", _THREAD),
+    Key("storage.pause_on_chunks_overlimit", "bool", "off", _THREAD),
+    Key("threaded", "bool", "off", _THREAD),
+    Key("thread.ring_buffer.capacity", doc=_THREAD),
+    Key("thread.ring_buffer.window", doc=_THREAD),
+    Key("routable", "bool", "on", _NOTHING + "routing is by tag and `match`"),
+    *_LOG,
+    Key("rate_window", doc=_RATE),
+    Key("rate_gate", "bool", "off", _RATE),
+    Key("rate_gate.max_bytes", "size", "0", _RATE),
+    Key("rate_gate.max_records", "int", "0", _RATE),
+    Key("rate_gate.backpressure", "bool", "on", _RATE),
+    Key("rate_gate.resume_ratio", "float", "0.80", _RATE),
+)
+
+_ROUTE = (
+    Key("match", doc="tags that it takes; `*` stands for any characters"),
+    Key("match_regex", doc="and those whose beginning this expression fits (Onigmo's syntax)"),
+    Key("alias", doc="name in `status` and /metrics; empty: `NAME.N`"),
+    *_LOG,
+)
+
+FILTER_KEYS = _ROUTE
+
+OUTPUT_KEYS = (
+    *_ROUTE,
+    Key("retry_limit", default="no_limits", doc=_NOTHING + "what an output cannot take yet is tried until it can "
+        "(Fluent Bit: dropped after one retry)"),
+    Key("workers", "int", "0", _NOTHING + "outputs do not wait for one another"),
+    Key("storage.total_limit_size", "size", "0", _NOTHING + "the service's is for all; nothing is dropped at it"),
+)  # fmt: skip

@@ -1,0 +1,184 @@
+"""From files and arguments to a `Tree`: variables replaced, parsers files read, names of plugins checked."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from kubewitness.config import arguments, classic, yaml_form
+from kubewitness.config.keys import nearest
+from kubewitness.config.tree import Draft, Entry, Section, Tree
+from kubewitness.errors import UsageError
+
+_VARIABLE = re.compile(r"\$\{([^}]*)\}")
+#: a parsers file that Fluent Bit brings along is not missed: what is in it is known anyhow
+_BUNDLED = re.compile(r"parsers\.(conf|ya?ml)")
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The plugins that there are."""
+
+    inputs: Collection[str] = ()
+    filters: Collection[str] = ()
+    outputs: Collection[str] = ()
+
+
+def load_pipeline(path: Path, known: Known, *, strict: bool = True) -> Tree:
+    """Reads a file of either format. UsageError, with file and line, for everything that is not understood.
+
+    Without `strict` a variable that is not set is empty, and a parser defined again is left out, with a warning.
+    """
+    draft = Draft(path)
+    _read(path, draft)
+    return _tree(draft, known, strict)
+
+
+def load_arguments(argv: Sequence[str], known: Known, *, strict: bool = False) -> tuple[Tree, dict[str, str]]:
+    """Reads a command line of Fluent Bit's and the file that it may name; and what it says about the process."""
+    draft = Draft(Path("command line"))
+    process = arguments.read(argv, draft)
+    if "config" in process:
+        draft.path = Path(process["config"])
+        _read(draft.path, draft)
+    return _tree(draft, known, strict), process
+
+
+def _read(path: Path, draft: Draft, at: str = "") -> None:
+    if path.suffix.lower() in (".yaml", ".yml"):
+        yaml_form.read(path, draft, at)
+        return
+    try:
+        begin = path.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        begin = ""  # the reader says what is wrong
+    form = classic if path.suffix.lower() == ".conf" or classic.is_classic(begin) else yaml_form
+    form.read(path, draft, at)
+
+
+def _tree(draft: Draft, known: Known, strict: bool) -> Tree:
+    builder = _Builder(draft, strict)
+    service = builder.service()
+    builder.parsers_files(service)
+    tree = Tree(
+        draft.path,
+        service,
+        builder.plugins("input", known.inputs),
+        builder.plugins("filter", known.filters),
+        builder.plugins("output", known.outputs),
+        builder.unique("parser"),
+        builder.unique("multiline_parser"),
+        builder.warnings,
+    )
+    for kind, found in (("inputs", tree.inputs), ("outputs", tree.outputs)):
+        if not found:
+            raise UsageError(f"{draft.path}: the pipeline has no {kind}")
+    return tree
+
+
+class _Builder:
+    def __init__(self, draft: Draft, strict: bool) -> None:
+        self._draft = draft
+        self._strict = strict
+        self.warnings: list[str] = []
+
+    def service(self) -> Section:
+        """All sections of the service as one."""
+        found = self._of("service")
+        if not found:
+            return Section("service", "service", self._draft.path, 0)
+        entries = tuple(entry for section in found for entry in section.entries)
+        return replace(found[0], entries=entries, lists=all(section.lists for section in found))
+
+    def parsers_files(self, service: Section) -> None:
+        """Adds the parsers of the files that the service names."""
+        for entry in service.entries:
+            if entry.name != "parsers_file":
+                continue
+            at = f"{service.file}:{entry.line}" if entry.line else str(service.file)
+            for name in filter(None, (part.strip() for part in entry.value.split(","))):
+                self._parsers_file(name, at)
+
+    def _parsers_file(self, name: str, at: str) -> None:
+        places = [Path(name), self._draft.path.parent / name]
+        path = next((place for place in places if _is_file(place)), None)
+        if path is None:
+            if _BUNDLED.fullmatch(Path(name).name):
+                return
+            raise UsageError(f"{at}: parsers_file {name!r}: there is no such file")
+        inner = Draft(path, variables=self._draft.variables)
+        _read(path, inner, at)
+        for section in inner.sections:
+            if section.kind not in ("parser", "multiline_parser"):
+                raise UsageError(f"{section.where()}: [{section.kind.upper()}] does not belong into a parsers file")
+            self._draft.sections.append(section)
+
+    def plugins(self, kind: str, known: Collection[str]) -> list[Section]:
+        sections = self._of(kind)
+        for section in sections:
+            if section.plugin not in known:
+                hint = nearest(section.plugin, known) if known else "; none are supported yet"
+                raise UsageError(f"{section.where('name')}: unknown {kind} {section.plugin!r}{hint}")
+        return sections
+
+    def unique(self, kind: str) -> list[Section]:
+        """Parsers by their names; of two with the same one the first counts."""
+        found: dict[str, Section] = {}
+        for section in self._of(kind):
+            if section.plugin in found:
+                first = found[section.plugin].where()
+                self._complain(f"{section.where()}: {kind} {section.plugin!r} is already defined at {first}")
+            else:
+                found[section.plugin] = section
+        return list(found.values())
+
+    def _of(self, kind: str) -> list[Section]:
+        return [self._replaced(section) for section in self._draft.sections if section.kind == kind]
+
+    def _replaced(self, section: Section) -> Section:
+        """With the values of the variables."""
+        entries = tuple(
+            entry._replace(value=self._text(entry, section)) if "${" in entry.value else entry
+            for entry in section.entries
+        )
+        plugin = section.plugin
+        if "${" in plugin:
+            plugin = self._text(Entry("name", plugin, section.line), section)
+            plugin = plugin if "parser" in section.kind else plugin.lower()
+        processors = tuple(self._replaced(p) for p in section.processors)
+        return replace(section, plugin=plugin, entries=entries, processors=processors)
+
+    def _text(self, entry: Entry, section: Section) -> str:
+        at = f"{section.file}:{entry.line}" if entry.line else str(section.file)
+        return self._filled(entry.value, at, ())
+
+    def _filled(self, text: str, at: str, within: tuple[str, ...]) -> str:
+        return _VARIABLE.sub(lambda m: self._variable(m[1].strip(), at, within), text)
+
+    def _variable(self, name: str, at: str, within: tuple[str, ...]) -> str:
+        """Its value, which may be made of other variables."""
+        if name in within:
+            raise UsageError(f"{at}: variable ${{{name}}} is made of itself")
+        value = self._draft.variables.get(name)
+        if value is not None:
+            return self._filled(value, at, (*within, name)) if "${" in value else value
+        value = os.environ.get(name)
+        if value is None:
+            self._complain(f"{at}: variable ${{{name}}} is not set; set it, or define it by `env` or @SET")
+        return value or ""
+
+    def _complain(self, text: str) -> None:
+        if self._strict:
+            raise UsageError(text)
+        if text not in self.warnings:
+            self.warnings.append(text)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False

@@ -1,0 +1,77 @@
+"""The reference of keys: those of Fluent Bit's service are all there, and the page shows what is declared."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from kubewitness.cli import main
+from kubewitness.config.keys import Key, Options
+from kubewitness.config.reference import help_text
+from kubewitness.config.service import SERVICE_KEYS
+from kubewitness.errors import UsageError
+from tests.config.reference_docs import PAGE, sections, written
+
+#: all keys of the peer's section service, and their defaults where ours are the same
+SERVICE = {
+    "flush": "1", "grace": "5", "daemon": "off", "log_file": "", "log_level": "info", "parsers_file": "",
+    "plugins_file": "", "streams_file": "", "http_server": "off", "http_listen": None, "http_port": "2020",
+    "health_check": "off", "hc_errors_count": "5", "hc_retry_failure_count": "5", "hc_period": "60", "dns.mode": "",
+    "dns.resolver": "", "dns.prefer_ipv4": "off", "dns.prefer_ipv6": "off", "storage.path": "",
+    "storage.sync": "normal", "storage.metrics": "on", "storage.checksum": "off", "storage.backlog.mem_limit": "100M",
+    "storage.backlog.flush_on_shutdown": "off", "storage.max_chunks_up": "128",
+    "storage.delete_irrecoverable_chunks": "off", "storage.trim_files": "off", "storage.type": None,
+    "storage.inherit": "off", "storage.keep.rejected": "off", "storage.rejected.path": "",
+    "storage.rejected.limit": "", "scheduler.base": "5", "scheduler.cap": "2000", "json.convert_nan_to_null": "off",
+    "json.escape_unicode": "on", "multiline_buffer_limit": "2MB", "coro_stack_size": None,
+    "security.fips_mode": "off", "sp.convert_from_str_to_num": None, "enable_chunk_trace": "off",
+    "hot_reload": "off", "hot_reload.ensure_thread_safety": "on", "hot_reload.timeout": "0", "flush.adaptive": "off",
+    "flush.min_interval": "0.5", "flush.max_interval": "2.0", "flush.low_pressure": "25",
+    "flush.medium_pressure": "50", "flush.high_pressure": "75", "flush.up_steps": "2", "flush.down_steps": "3",
+}  # fmt: skip
+
+
+def test_every_key_of_the_peers_service_is_declared() -> None:
+    ours = {key.name: key.default for key in SERVICE_KEYS}
+    assert {k: ours.get(k) for k, default in SERVICE.items() if default is not None} == {
+        k: default for k, default in SERVICE.items() if default is not None
+    }
+    assert set(ours) >= set(SERVICE)
+    Options("service", {key.name: key.default for key in SERVICE_KEYS}, SERVICE_KEYS)
+
+
+def test_the_page_shows_what_is_declared() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert written(page) == page, "run `python -m tests.config.reference_docs`"
+
+
+@pytest.mark.parametrize(("title", "keys"), list(sections()), ids=[title for title, _ in sections()])
+def test_every_key_is_documented_once_and_takes_its_default(title: str, keys: tuple[Key, ...]) -> None:
+    assert len({key.name for key in keys}) == len(keys)
+    assert [key.name for key in keys if not key.doc] == []
+    Options(title, {key.name: key.default for key in keys}, keys)
+
+
+def test_the_help_of_a_plugin_names_each_key_with_type_and_default() -> None:
+    text = help_text("output x", (Key("a", "size", "5M", "how much"), Key("b", multi=True, doc="x | y", refused="no")))
+    assert text == (
+        "output x\n\n  a  [size, default: 5M]\n      how much\n"
+        "  b  [str (several)]\n      x | y; anything else is refused: no\n"
+    )
+
+
+def test_what_is_refused_says_why() -> None:
+    with pytest.raises(UsageError, match="service: 'daemon' is not supported: a supervisor"):
+        Options("service", {"daemon": "on"}, SERVICE_KEYS)
+    assert Options("service", {"daemon": "false"}, SERVICE_KEYS).flag("daemon") is False
+
+
+_EXAMPLES = re.findall(r"```(conf|yaml)\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+
+
+@pytest.mark.parametrize(("form", "text"), _EXAMPLES)
+def test_every_example_of_the_page_can_be_started(form: str, text: str, tmp_path: Path) -> None:
+    (tmp_path / f"example.{form}").write_text(text)
+    assert main(["run", "-c", str(tmp_path / f"example.{form}"), "--dry-run", "--state", str(tmp_path / "s")]) == 0
