@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
+from kubewitness.errors import KubewitnessError
 from kubewitness.record import Chunk
 
 
@@ -101,8 +102,33 @@ class Delivery:
     chunk: Chunk
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Records that the far side will never take, and why."""
+
+    delivery: Delivery
+    reason: str
+
+
+class Partly(KubewitnessError):
+    """Some of what was given is through. `left` may be later (in `after` seconds, if given), `refused` never."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        left: Sequence[Delivery] = (),
+        refused: Sequence[Refusal] = (),
+        after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.left = left
+        self.refused = refused
+        self.after = after
+
+
 class Output(Protocol):
-    """One destination."""
+    """One destination. An attribute `batch_bytes`, if it has one, is how much it is given at once, about."""
 
     name: str
 
@@ -111,7 +137,11 @@ class Output(Protocol):
         ...
 
     async def write(self, deliveries: Sequence[Delivery]) -> None:
-        """Delivers. Raises `errors.Retry` when it may work later. May see the same delivery again."""
+        """Delivers. May see the same delivery again.
+
+        Raises `errors.Retry` when it may work later, `errors.Refused` when it never will, `Partly` when it knows which
+        records are through and which are not; the engine waits, halves, sets aside.
+        """
         ...
 
     async def close(self) -> None:

@@ -50,3 +50,7 @@ class Retry(KubewitnessError):
     def __init__(self, message: str, after: float | None = None) -> None:
         super().__init__(message)
         self.after = after
+
+
+class Refused(KubewitnessError):
+    """The far side will never take what it was given. The caller gives it by halves, and sets the one record aside."""

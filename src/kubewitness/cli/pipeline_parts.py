@@ -98,7 +98,7 @@ class Parts:
             own = {"state": str(self._paths.root), "store": self._paths.store_uri} | own
         wants = self._wants(section, common)
         with located(section):
-            return Routed(cast(Output, made(own, name=name)), wants, name)
+            return Routed(cast(Output, made(own, name=name)), wants, name, _retry_limit(common.text("retry_limit")))
 
     def _wants(self, section: Section, common: Options) -> Callable[[str], bool]:
         """By `match` and `match_regex`; neither: everything. An error (or a warning) when no tag can fit."""
@@ -180,6 +180,18 @@ def _output_names(tree: Tree) -> list[str]:
             raise UsageError(f"{section.where('alias')}: two outputs are called {name!r}")
         names.append(name)
     return names
+
+
+def _retry_limit(text: str) -> int | None:
+    """Tries after the first; None: without end."""
+    text = text.strip().lower()
+    if text in ("no_limits", "false", "off"):
+        return None
+    if text == "no_retries":
+        return 0
+    if text.isascii() and text.isdigit() and int(text):
+        return int(text)
+    raise UsageError(f"'retry_limit' is {text!r}; it takes a number from 1, no_limits or no_retries")
 
 
 def _no_processors(tree: Tree) -> None:

@@ -24,6 +24,7 @@ from kubewitness.config.tree import Tree
 from kubewitness.contracts import Sink
 from kubewitness.errors import UsageError
 from kubewitness.pipeline.feeds import Feed, JournalFeed, MemoryQueue
+from kubewitness.pipeline.rejected import Rejected
 from kubewitness.pipeline.supervisor import Supervisor
 
 _LEVELS = {
@@ -86,13 +87,26 @@ class _Pipeline:
 
     # --- running -----------------------------------------------------------------------------------------------------
 
-    def _journal_path(self) -> Path:
+    def _directory(self) -> Path:
+        """Where this pipeline keeps what it keeps."""
         directory = self._options.text("storage.path")
         if directory:
-            path = Path(directory)
-        else:
-            place = hashlib.blake2b(str(self._path.absolute()).encode(), digest_size=4).hexdigest()
-            path = self._paths.create().root / "pipelines" / f"{self._path.stem}-{place}"
+            return Path(directory)
+        place = hashlib.blake2b(str(self._path.absolute()).encode(), digest_size=4).hexdigest()
+        return self._paths.root / "pipelines" / f"{self._path.stem}-{place}"
+
+    def _rejected(self) -> Rejected:
+        directory = self._options.text("storage.rejected.path")
+        return Rejected(
+            Path(directory) if directory else self._directory() / "rejected",
+            limit=self._options.number("storage.rejected.limit") or None,
+            keep=self._options.flag("storage.keep.rejected"),
+        )
+
+    def _journal_path(self) -> Path:
+        path = self._directory()
+        if not self._options.text("storage.path"):
+            self._paths.create()
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as e:
@@ -132,8 +146,9 @@ class _Pipeline:
     async def _start(self, supervisor: Supervisor, sink: Sink, feed: Feed) -> None:
         for source in self._parts.inputs:
             supervisor.add_input(source, sink)
+        rejected = self._rejected()
         for output in self._parts.outputs:
-            supervisor.add_output(output, feed)
+            supervisor.add_output(output, feed, retry_limit=output.retry_limit, rejected=rejected)
         if self._service.monitor is not None:
             from kubewitness.web.monitor import Monitor
 

@@ -45,9 +45,10 @@ SERVICE_KEYS = (
     Key("storage.delete_irrecoverable_chunks", "bool", "off", _NOTHING + "a damaged chunk is kept aside"),
     Key("storage.trim_files", "bool", "off", _JOURNAL),
     Key("storage.inherit", "bool", "off", _NOTHING + "inputs always take the service's `storage.type`"),
-    Key("storage.keep.rejected", "bool", "off", "only off", refused=_LATER),
-    Key("storage.rejected.path", doc="only empty", refused=_LATER),
-    Key("storage.rejected.limit", "size", "", "only empty", refused=_LATER),
+    Key("storage.keep.rejected", "bool", "on", "what a far side never takes, and what `retry_limit` gives up, is "
+        "kept with its reason; off: it is dropped, and counted (Fluent Bit: off)"),
+    Key("storage.rejected.path", doc="directory for it; empty: `rejected` beside the journal"),
+    Key("storage.rejected.limit", "size", "256M", "size of each output's file there; the output waits at it"),
     Key("scheduler.base", "int", "5", _NOTHING + "retries wait 0.5 s at first"),
     Key("scheduler.cap", "int", "2000", _NOTHING + "and 60 s at most, or what the far side asks for"),
     Key("multiline_buffer_limit", "size", "2MB", "of a record of several lines"),

@@ -1,36 +1,64 @@
-"""One output's delivery loop: takes chunks, writes them, moves the cursor; tries again until they are through."""
+"""One output's delivery loop: takes chunks, writes them, moves the cursor; tries again until they are through.
+
+What a far side will never take is found by halves and set aside (`Rejected`), so that one record neither holds up the
+others for ever nor vanishes.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from kubewitness.contracts import Delivery, Output
-from kubewitness.errors import Retry
+from kubewitness.contracts import Delivery, Output, Partly, Refusal
+from kubewitness.errors import Refused, Retry
 from kubewitness.pipeline.backoff import Backoff
 from kubewitness.pipeline.feeds import Feed
+from kubewitness.pipeline.rejected import Rejected
 
 log = logging.getLogger("kubewitness.pipeline")
 
 #: Seconds that an output has for its `close`.
 _CLOSE_SECONDS = 10.0
+#: Seconds between two moves of the cursor within what was taken at once.
+_MOVE_SECONDS = 1.0
+#: After so many refusals in a row without one success it is not the records: each further one waits first.
+_STREAK = 100
 
 
 class DeliveryLoop:
-    """Delays nobody but itself. Nothing is ever given up: what cannot be delivered stays in the feed."""
+    """Delays nobody but itself.
 
-    def __init__(self, output: Output, feed: Feed, cursor: str, backoff: Backoff) -> None:
+    `retry_limit`: tries after the first until a batch is given up, and set aside like what was refused; None: never.
+    Without `rejected` nothing is ever given up: what cannot be delivered stays in the feed.
+    """
+
+    def __init__(
+        self,
+        output: Output,
+        feed: Feed,
+        cursor: str,
+        backoff: Backoff,
+        *,
+        retry_limit: int | None = None,
+        rejected: Rejected | None = None,
+    ) -> None:
         self.name = output.name
         self._output = output
         self._feed = feed
         self._cursor = cursor
         self._backoff = backoff
+        self._retry_limit = retry_limit
+        self._rejected = rejected
         #: starting, running, waiting (to try again), ended
         self.state = "starting"
         self._counts = {"records": 0, "bytes": 0, "deliveries": 0, "retries": 0, "errors": 0}
+        #: records that are not delivered: refused by the far side, given up by `retry_limit`; kept aside or dropped
+        self._lost = {"refused": 0, "given_up": 0, "set_aside": 0, "dropped": 0}
+        self._streak = 0
         self._last_error = ""
+        self._last_refusal = ""
         self._delivered_us = 0
         self._seq = 0
 
@@ -41,42 +69,155 @@ class DeliveryLoop:
     async def run(self) -> None:
         """Until the feed is finished and everything is delivered. Raises only what the feed raises."""
         self.state = "running"
+        clock = asyncio.get_running_loop().time
         while found := await self._feed.take(self._cursor):
-            wanted = [d for d in found if self._output.wants(d.chunk.table, d.chunk.tag)]
-            if wanted:
-                await self._write(wanted)
-                self._counts["deliveries"] += 1
-                self._counts["records"] += sum(len(d.chunk) for d in wanted)
-                self._counts["bytes"] += sum(len(d.chunk.data) for d in wanted)
-                self._delivered_us = time.time_ns() // 1000
+            moved = clock()
+            for part in self._parts(found):
+                await self._deliver(part)
+                self._seq = part[-1].seq
+                if clock() - moved > _MOVE_SECONDS:
+                    await self._feed.done(self._cursor, self._seq)
+                    moved = clock()
             self._seq = found[-1].seq
             await self._feed.done(self._cursor, self._seq)
         self.state = "ended"
 
-    async def _write(self, deliveries: Sequence[Delivery]) -> None:
-        while True:
+    def _parts(self, found: Sequence[Delivery]) -> Iterator[Sequence[Delivery]]:
+        """What is wanted, in parts of about the size that the output asks for."""
+        limit = getattr(self._output, "batch_bytes", None)
+        part: list[Delivery] = []
+        size = 0
+        for delivery in found:
+            if not self._output.wants(delivery.chunk.table, delivery.chunk.tag):
+                continue
+            length = len(delivery.chunk.data)
+            if part and limit and size + length > limit:
+                yield part
+                part, size = [], 0
+            part.append(delivery)
+            size += length
+        if part:
+            yield part
+
+    # --- one part ----------------------------------------------------------------------------------------------------
+
+    async def _deliver(self, deliveries: Sequence[Delivery]) -> None:
+        """Until each of its records is delivered or set aside."""
+        stack = [deliveries]
+        while stack:
+            part = stack.pop()
+            stack += reversed(await self._through(part))
+        self._recovered()
+
+    async def _through(self, part: Sequence[Delivery]) -> Sequence[Sequence[Delivery]]:
+        """Tries until it is through; or the halves of what was refused as a whole."""
+        tries = 0
+        asked_again = False
+        while part:
+            tries += 1
             try:
-                await self._output.write(deliveries)
+                await self._output.write(part)
             except Retry as e:
-                self._counts["retries"] += 1
-                await self._wait(str(e), e.after)
+                if await self._may_wait(part, tries, str(e), e.after):
+                    continue
+                return []
+            except Partly as e:
+                part, tries = await self._partly(part, e, tries)
+            except Refused as e:
+                if self._rejected is None:
+                    await self._wait(str(e), None)
+                elif _records(part) > 1:
+                    return _halves(part)
+                elif self._streak >= _STREAK and not asked_again:
+                    asked_again = True
+                    await self._wait(f"{self._streak} records in a row were refused, the last: {e}", None)
+                else:
+                    await self._set_aside([Refusal(part[0], str(e))], "refused")
+                    return []
             except Exception as e:
                 self._counts["errors"] += 1
                 log.debug("%s", self.name, exc_info=True)
-                await self._wait(f"{type(e).__name__}: {e}", None)
+                if not await self._may_wait(part, tries, f"{type(e).__name__}: {e}", None):
+                    return []
             else:
-                self._backoff.reset()
-                if self.state == "waiting":
-                    log.info("%s delivers again", self.name)
-                self.state, self._last_error = "running", ""
-                return
+                self._succeeded(part)
+                return []
+        return []
+
+    async def _partly(self, part: Sequence[Delivery], e: Partly, tries: int) -> tuple[Sequence[Delivery], int]:
+        """(what is left to deliver, tries so far without any progress)."""
+        refused = sum(len(r.delivery.chunk) for r in e.refused)
+        through = _records(part) - _records(e.left) - refused
+        self._count(through, sum(len(d.chunk.data) for d in part) if not e.left else 0)
+        if through:
+            self._streak = 0
+        if e.refused and self._rejected is None:
+            e = Partly(str(e), left=[*e.left, *(r.delivery for r in e.refused)], after=e.after)
+        elif e.refused:
+            if self._streak >= _STREAK:
+                await self._wait(f"{self._streak} records in a row were refused: {e}", e.after)
+            await self._set_aside(e.refused, "refused")
+        if not e.left:
+            self._recovered()
+            return [], 0
+        tries = tries if _records(e.left) == _records(part) else 0
+        return (e.left if await self._may_wait(e.left, tries, str(e), e.after) else []), tries
+
+    async def _may_wait(self, part: Sequence[Delivery], tries: int, error: str, after: float | None) -> bool:
+        """Waits for the next try; False when it was given up instead."""
+        if self._retry_limit is not None and self._rejected is not None and tries > self._retry_limit:
+            reason = f"given up after {tries - 1} retries: {error}"
+            await self._set_aside([Refusal(d, reason) for d in part], "given_up")
+            self._backoff.reset()
+            return False
+        self._counts["retries"] += 1
+        await self._wait(error, after)
+        return True
 
     async def _wait(self, error: str, after: float | None) -> None:
         wait = self._backoff.next(after)
         if error != self._last_error:  # one line per incident, not per try
-            log.warning("%s: %s; trying again until it works, next in %.1f s", self.name, error, wait)
+            log.warning("%s: %s; trying again, next in %.1f s", self.name, error, wait)
         self.state, self._last_error = "waiting", error
         await asyncio.sleep(wait)
+
+    async def _set_aside(self, refusals: Sequence[Refusal], why: str) -> None:
+        """Durable, or dropped where the user chose so, and counted in either case."""
+        assert self._rejected is not None
+        while True:
+            try:
+                await asyncio.to_thread(self._rejected.keep, self.name, refusals)
+                break
+            except Retry as e:
+                await self._wait(str(e), e.after)
+        count = sum(len(r.delivery.chunk) for r in refusals)
+        self._lost[why] += count
+        self._lost["set_aside" if self._rejected.keeps else "dropped"] += count
+        self._streak += count
+        if refusals[-1].reason != self._last_refusal:  # one line per incident here too
+            place = f"kept in {self._rejected.path(self.name)}" if self._rejected.keeps else "dropped"
+            log.error("%s: %d records were not taken, %s: %s", self.name, count, place, refusals[-1].reason)
+        self._last_refusal = refusals[-1].reason
+
+    def _succeeded(self, part: Sequence[Delivery]) -> None:
+        self._streak = 0
+        self._count(_records(part), sum(len(d.chunk.data) for d in part))
+        self._recovered()
+
+    def _count(self, records: int, size: int) -> None:
+        if records:
+            self._counts["deliveries"] += 1
+            self._counts["records"] += records
+            self._counts["bytes"] += size
+            self._delivered_us = time.time_ns() // 1000
+
+    def _recovered(self) -> None:
+        self._backoff.reset()
+        if self.state == "waiting":
+            log.info("%s delivers again", self.name)
+        self.state, self._last_error = "running", ""
+
+    # --- its end, and looking ----------------------------------------------------------------------------------------
 
     async def close(self) -> None:
         try:
@@ -91,7 +232,26 @@ class DeliveryLoop:
             **(own() if own is not None else {}),
             "state": self.state,
             **self._counts,
+            **self._lost,
             "cursor": self._seq,
             "last_delivery_us": self._delivered_us,
             "last_error": self._last_error,
+            "last_refusal": self._last_refusal,
         }
+
+
+def _records(deliveries: Sequence[Delivery]) -> int:
+    return sum(len(d.chunk) for d in deliveries)
+
+
+def _halves(part: Sequence[Delivery]) -> tuple[Sequence[Delivery], Sequence[Delivery]]:
+    """By deliveries, as long as there are several; then by records."""
+    if len(part) > 1:
+        middle = len(part) // 2
+        return part[:middle], part[middle:]
+    seq, chunk = part[0].seq, part[0].chunk
+    middle = len(chunk) // 2
+    return (
+        [Delivery(seq, chunk.select(range(middle)))],
+        [Delivery(seq, chunk.select(range(middle, len(chunk))))],
+    )

@@ -28,11 +28,18 @@ def wanting(match: str, pattern: Any = None) -> Callable[[str], bool]:
 
 
 class Routed:
-    """An output that wants only the tags that match. `name` identifies it in the journal and in health."""
+    """An output that wants only the tags that match. `name` identifies it in the journal and in health.
 
-    def __init__(self, output: Output, match: Callable[[str], bool] | str, name: str) -> None:
+    `retry_limit`: as `delivery.DeliveryLoop` has it.
+    """
+
+    def __init__(
+        self, output: Output, match: Callable[[str], bool] | str, name: str, retry_limit: int | None = None
+    ) -> None:
         self.name = name
         self.output = output
+        self.retry_limit = retry_limit
+        self.batch_bytes: int | None = getattr(output, "batch_bytes", None)
         self._match = wanting(match) if isinstance(match, str) else match
 
     def wants(self, chunk_table: str, tag: str) -> bool:

@@ -12,6 +12,7 @@ from kubewitness.errors import StateError, UsageError
 from kubewitness.pipeline.backoff import Backoff
 from kubewitness.pipeline.delivery import DeliveryLoop
 from kubewitness.pipeline.feeds import Feed
+from kubewitness.pipeline.rejected import Rejected
 
 log = logging.getLogger("kubewitness.pipeline")
 
@@ -59,9 +60,20 @@ class Supervisor:
         part = Part(source.name, lambda: source.run(sink), backoff=Backoff(*self._restart))
         self._inputs.append((part, source))
 
-    def add_output(self, output: Output, feed: Feed, *, cursor: str = "") -> None:
-        """`cursor`: the output's name in the journal, where that differs from `output.name`."""
-        self._loops.append(DeliveryLoop(output, feed, cursor or output.name, Backoff(*self._restart)))
+    def add_output(
+        self,
+        output: Output,
+        feed: Feed,
+        *,
+        cursor: str = "",
+        retry_limit: int | None = None,
+        rejected: Rejected | None = None,
+    ) -> None:
+        """`cursor`: the output's name in the journal, where that differs from `output.name`; see `DeliveryLoop`."""
+        backoff = Backoff(*self._restart)
+        self._loops.append(
+            DeliveryLoop(output, feed, cursor or output.name, backoff, retry_limit=retry_limit, rejected=rejected)
+        )
         if feed not in self._feeds:
             self._feeds.append(feed)
 
