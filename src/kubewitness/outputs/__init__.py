@@ -7,6 +7,7 @@ engine keeps) and raises UsageError for one that it does not know. See `contract
 #: plugin name -> (module, class); imported only when used
 OUTPUTS: dict[str, tuple[str, str]] = {
     "file": ("kubewitness.outputs.file", "FileOutput"),
+    "http": ("kubewitness.outputs.http", "HttpOutput"),
     "null": ("kubewitness.outputs.null", "NullOutput"),
     "stdout": ("kubewitness.outputs.stdout", "StdoutOutput"),
     "store": ("kubewitness.outputs.store", "StoreOutput"),

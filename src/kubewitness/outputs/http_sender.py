@@ -62,6 +62,8 @@ class HttpSender:
         self._headers = [("User-Agent", user_agent), *_headers(what, opts.lines("header"))]
         self._proxy = self._proxy_of(what, scheme, host)
         self._session: aiohttp.ClientSession | None = None
+        #: whether messages quote what the far side answered
+        self.tells_answers = True
         #: what must not stand in messages
         self.secrets: list[Secret] = [self._password, self._bearer]
 
@@ -110,7 +112,7 @@ class HttpSender:
 
     def failure(self, answer: Answer) -> Retry | Refused:
         """The error that an answer is. Not for 2xx."""
-        text = self.clean(answer.body[:65536].decode("utf-8", "replace"))
+        text = self.clean(answer.body[:65536].decode("utf-8", "replace")) if self.tells_answers else ""
         message = f"{self.base} answered {answer.status}" + (f": {text}" if text else "")
         if answer.status in _REFUSED:
             return Refused(message)
@@ -145,7 +147,7 @@ class HttpSender:
                     force_close=not keep,
                     local_addr=(source, 0) if source else None,
                     # the library wants none where connections are not kept
-                    keepalive_timeout=opts.seconds("net.keepalive_idle_timeout") if keep else None,  # type: ignore[arg-type]
+                    keepalive_timeout=opts.seconds("net.keepalive_idle_timeout") if keep else None,
                 ),
                 timeout=aiohttp.ClientTimeout(
                     total=None,

@@ -26,12 +26,12 @@ def json_lines(chunk: Chunk, dates: Dates | None = None) -> bytes:
     {"reject": {"file", "offset", "reason"}, "raw": ...}.
     """
     if dates is not None:
-        return b"".join(dates.put(line, us) + b"\n" for line, us in zip(_objects(chunk), times_us(chunk), strict=True))
+        return b"".join(dates.put(line, us) + b"\n" for line, us in zip(objects(chunk), times_us(chunk), strict=True))
     if chunk.table in _JSON_TABLES and (chunk.lines or chunk.data.count(b"\n") == len(chunk)):
         return chunk.data
     if chunk.table == "logs":
         return logshapes.lines(chunk)
-    return b"\n".join((*_objects(chunk), b""))
+    return b"\n".join((*objects(chunk), b""))
 
 
 def tagged_lines(chunk: Chunk) -> bytes:
@@ -39,11 +39,11 @@ def tagged_lines(chunk: Chunk) -> bytes:
     head = chunk.tag.encode() + b": ["
     return b"".join(
         head + seconds_and_nanoseconds(us) + b", " + line + b"]\n"
-        for line, us in zip(_objects(chunk), times_us(chunk), strict=True)
+        for line, us in zip(objects(chunk), times_us(chunk), strict=True)
     )
 
 
-def _objects(chunk: Chunk) -> Iterator[bytes]:
+def objects(chunk: Chunk) -> Iterator[bytes]:
     """One JSON object per record, each on one line."""
     if chunk.table in _JSON_TABLES:
         return (r.replace(b"\r\n", b" ").replace(b"\n", b" ") for r in chunk.records())
