@@ -42,7 +42,7 @@ FILTER_KEYS = _ROUTE
 
 OUTPUT_KEYS = (
     *_ROUTE,
-    Key("retry_limit", default="no_limits", doc="tries after the first, then a batch is given up: counted, and set aside as "
+    Key("retry_limit", default="no_limits", doc="tries after the first, then a batch is given up: counted, kept as "
         "`storage.keep.rejected` says; `no_limits`, `no_retries` or a number (Fluent Bit: 1, and then dropped)"),
     Key("workers", "int", "0", _NOTHING + "outputs do not wait for one another"),
     Key("storage.total_limit_size", "size", "0", _NOTHING + "the service's is for all; nothing is dropped at it"),

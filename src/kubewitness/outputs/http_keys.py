@@ -32,9 +32,6 @@ NET_KEYS = (
     Key("net.tcp_keepalive_time", doc=_KERNEL),
     Key("net.tcp_keepalive_interval", doc=_KERNEL),
     Key("net.tcp_keepalive_probes", doc=_KERNEL),
-    Key("workers", "int", "1", _NOTHING + "an output's requests follow one another"),
-    Key("storage.total_limit_size", "size", "", _NOTHING + "the service's limit is for the whole journal; inputs wait"),
-    Key("log_suppress_interval", "seconds", "0", _NOTHING + "one line an incident"),
 )  # fmt: skip
 
 _AWS_KEYS = (
