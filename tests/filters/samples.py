@@ -6,6 +6,7 @@ import importlib
 import json
 from array import array
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from hypothesis import strategies as st
@@ -19,13 +20,19 @@ Pairs = Sequence[tuple[str, str]]
 ALICE = {"verb": "get", "user": {"username": "alice", "groups": ["devs"]}, "code": 200, "log": "hello world"}
 
 
+#: values of filter `checklist`
+LIST = Path(__file__).parent / "words.txt"
+
+
 class Sample(NamedTuple):
-    """Keys of a filter, and what it may do: drop records, change them, give them another tag."""
+    """Keys of a filter, and what it may do: drop records, change them, give them another tag. `hides`: it lets nothing
+    through that it cannot read."""
 
     keys: Pairs
     drops: bool = False
     changes: bool = False
     retags: bool = False
+    hides: bool = False
 
 
 #: at least one for each filter: the contract tests refuse a filter without
@@ -49,6 +56,59 @@ SAMPLES: Mapping[str, Sequence[Sample]] = {
             changes=True,
         ),
         Sample([("condition", "matching_keys_have_matching_values . ^[a-z]*$"), ("remove_regex", "^l")], changes=True),
+    ],
+    "record_modifier": [
+        Sample([("record", "cluster east"), ("remove_key", "LOG"), ("uuid_key", "id")], changes=True),
+        Sample([("allowlist_key", "verb"), ("whitelist_key", "u*"), ("record", "verb 1")], changes=True),
+    ],
+    "nest": [
+        Sample([("operation", "nest"), ("wildcard", "u*"), ("wildcard", "log"), ("nest_under", "a")], changes=True),
+        Sample([("operation", "lift"), ("nested_under", "user"), ("add_prefix", "user_")], changes=True),
+    ],
+    "rewrite_tag": [
+        Sample([("rule", "$log ^a(.*) a.$TAG.$1.$user['username'] false")], retags=True),
+        Sample([("rule", "$verb . copy.$verb true"), ("rule", "$log . $nothing false")], retags=True),
+    ],
+    "throttle": [Sample([("rate", "2"), ("window", "1"), ("interval", "1h")], drops=True)],
+    "type_converter": [
+        Sample(
+            [
+                ("str_key", "log log int"),
+                ("int_key", "code code string"),
+                ("float_key", "a b int"),
+                ("uint_key", "b a bool"),
+            ],
+            changes=True,
+        )
+    ],
+    "checklist": [
+        Sample(
+            [("file", str(LIST)), ("lookup_key", "$log"), ("record", "listed yes"), ("mode", "partial")], changes=True
+        ),
+        Sample(
+            [("file", str(LIST)), ("lookup_key", "$user['username']"), ("record", "x 1"), ("ignore_case", "on")],
+            changes=True,
+        ),
+    ],
+    "expect": [
+        Sample([("key_exists", "log"), ("key_val_eq", "verb get")]),
+        Sample([("key_val_is_null", "$a['b']"), ("action", "result_key"), ("result_key", "log")], changes=True),
+    ],
+    "log_to_metrics": [
+        Sample([("metric_name", "all"), ("label_field", "verb"), ("regex", "log .")]),
+        Sample([("metric_mode", "histogram"), ("value_field", "code"), ("kubernetes_mode", "on")]),
+        Sample([("metric_mode", "gauge"), ("value_field", "code"), ("discard_logs", "on")], drops=True),
+    ],
+    "redact": [
+        Sample(
+            [("key", "$user['username']"), ("key", "log"), ("pattern", "\\d"), ("builtin", "email, card")],
+            changes=True,
+            hides=True,
+        ),
+    ],
+    "dedupe": [
+        Sample([], drops=True),
+        Sample([("key", "log"), ("key", "$user['username']"), ("max_keys", "2")], drops=True),
     ],
 }
 

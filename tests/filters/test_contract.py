@@ -21,7 +21,7 @@ CASES = [
     for plugin in FILTERS
     for n, sample in enumerate(SAMPLES.get(plugin, ()))
 ]
-quick = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+quick = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def one(plugin: str, sample: Sample) -> Filters:
@@ -100,7 +100,10 @@ def test_what_is_no_json_object_passes_and_is_counted(plugin: str, sample: Sampl
     left = one(plugin, sample).apply(chunk)
     kept = {part.key(n): r for part in left for n, r in enumerate(part.records())}
     for i in (0, 1, 2, 6):
-        assert kept[key_of(i)] == records[i]
+        if sample.hides:
+            assert json.loads(kept[key_of(i)]) == {"redacted": "REDACTED"}
+        elif not sample.drops or plugin == "grep":
+            assert kept[key_of(i)] == records[i]
 
 
 @pytest.mark.parametrize(("plugin", "sample"), CASES)

@@ -10,6 +10,16 @@ matters) and its name, and raises UsageError for a key that it does not know. It
 FILTERS: dict[str, tuple[str, str]] = {
     "grep": ("kubewitness.filters.grep", "Grep"),
     "modify": ("kubewitness.filters.modify", "Modify"),
+    "record_modifier": ("kubewitness.filters.record_modifier", "RecordModifier"),
+    "nest": ("kubewitness.filters.nest", "Nest"),
+    "rewrite_tag": ("kubewitness.filters.rewrite_tag", "RewriteTag"),
+    "throttle": ("kubewitness.filters.throttle", "Throttle"),
+    "type_converter": ("kubewitness.filters.type_converter", "TypeConverter"),
+    "checklist": ("kubewitness.filters.checklist", "Checklist"),
+    "expect": ("kubewitness.filters.expect", "Expect"),
+    "log_to_metrics": ("kubewitness.filters.log_to_metrics", "LogToMetrics"),
+    "redact": ("kubewitness.filters.redact", "Redact"),
+    "dedupe": ("kubewitness.filters.dedupe", "Dedupe"),
 }
 
 #: names that are refused, and what to write instead

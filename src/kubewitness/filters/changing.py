@@ -25,6 +25,9 @@ class Changing:
     """A filter of which one record makes one record. What is no JSON object, or cannot be written, passes unchanged
     and is counted as `unread`."""
 
+    #: whether a changed record is one that something was taken out of for good
+    redacts = False
+
     def __init__(self, name: str) -> None:
         self.name = name
         self._changed = 0
@@ -46,8 +49,14 @@ class Changing:
                     changes[i] = encode(fields)
             except UNREADABLE:
                 self._unread += 1
+                if (instead := self.instead()) is not None:
+                    changes[i] = instead
         self._changed += len(changes)
-        return [rewritten(chunk, changes)]
+        return [rewritten(chunk, changes, redacted=self.redacts)]
+
+    def instead(self) -> bytes | None:
+        """What stands for a record that cannot be read; None: the record itself."""
+        return None
 
 
 def plain(value: Any) -> Any:

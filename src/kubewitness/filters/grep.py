@@ -49,10 +49,16 @@ class Grep:
     def apply(self, chunk: Chunk) -> Sequence[Chunk]:
         if not self._rules:
             return [chunk]
-        # an escaped letter is the one way to write a word that bytes do not show
-        plain = b"\\u" not in chunk.data
+        plain = _plain(chunk)
         kept = [i for i, raw in enumerate(objects(chunk)) if self._keeps(raw, plain)]
         return [chunk.select(kept)] if kept else []
+
+    def kept(self, shown: Sequence[bytes], chunk: Chunk) -> Sequence[bytes]:
+        """Of the chunk's records as objects, those that the rules keep."""
+        if not self._rules:
+            return shown
+        plain = _plain(chunk)
+        return [raw for raw in shown if self._keeps(raw, plain)]
 
     def _keeps(self, raw: bytes, plain: bool) -> bool:
         may = [not plain or rule.pattern.within(raw) for rule in self._rules]
@@ -71,6 +77,11 @@ class Grep:
             return all(f == rule.keeps for f, rule in zip(found, self._rules, strict=True))
         matched = all(found) if self._mode == "and" else any(found)
         return matched == self._rules[0].keeps
+
+
+def _plain(chunk: Chunk) -> bool:
+    """Whether bytes show every word: an escaped letter is the one way to hide one."""
+    return b"\\u" not in chunk.data
 
 
 def _rule(key: str, value: str, what: str) -> _Rule:

@@ -30,8 +30,11 @@ def objects(chunk: Chunk) -> Sequence[bytes]:
     return logshapes.objects(chunk) if chunk.table == "logs" else list(chunk.records())
 
 
-def rewritten(chunk: Chunk, changes: Mapping[int, bytes], times: array[int] | None = None) -> Chunk:
-    """The chunk with the JSON of these records (by index) replaced and flagged. `times`: if they changed as well."""
+def rewritten(
+    chunk: Chunk, changes: Mapping[int, bytes], times: array[int] | None = None, *, redacted: bool = False
+) -> Chunk:
+    """The chunk with the JSON of these records (by index) replaced and flagged. `times`: if they changed as well;
+    `redacted`: something was taken out of them for good."""
     if not changes and times is None:
         return chunk
     form = "record" if chunk.table == "logs" else chunk.form
@@ -49,7 +52,7 @@ def rewritten(chunk: Chunk, changes: Mapping[int, bytes], times: array[int] | No
     )
     for i, (start, _) in enumerate(chunk.spans()):
         new = changes.get(i)
-        note = _note(chunk, i, start, new is not None)
+        note = _note(chunk, i, start, new is not None, redacted)
         builder.add(shown[i] if new is None else new, chunk.key(i), note)
     made = builder.take()
     made.times = times if times is not None else times_ns(chunk)
@@ -67,12 +70,13 @@ def retagged(chunk: Chunk, tag: str) -> Chunk:
     return made
 
 
-def _note(chunk: Chunk, index: int, start: int, changed: bool) -> Note | None:
+def _note(chunk: Chunk, index: int, start: int, changed: bool, redacted: bool) -> Note | None:
     note = chunk.notes.get(index)
     if chunk.origin is not None and chunk.origin.offset >= 0:
         # the place followed from the bytes before it, which are others now
         note = msgspec.structs.replace(note or _NO_NOTE, offset=chunk.place(index, start)[1])
-    if changed and CHANGED not in (note or _NO_NOTE).flags:
+    if changed:
         note = note or _NO_NOTE
-        note = msgspec.structs.replace(note, flags=(*note.flags, CHANGED))
+        flags = note.flags if CHANGED in note.flags else (*note.flags, CHANGED)
+        note = msgspec.structs.replace(note, flags=flags, redacted=note.redacted or redacted)
     return note
