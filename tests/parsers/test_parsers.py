@@ -146,6 +146,7 @@ def test_an_expression_that_never_ends_is_given_up_and_counted() -> None:
     ("form", "text", "expected"),
     [
         ("%Y-%m-%dT%H:%M:%S.%L", "2026-11-22T21:25:09.5", "2026-11-22T21:25:09.5"),
+        ("%Y-%m-%dT%H:%M:%S.%L%z", "2026-11-22T21:25:09Z", "2026-11-22T21:25:09"),
         ("%Y-%m-%dT%H:%M:%S,%L", "2026-11-22T21:25:09,123", "2026-11-22T21:25:09.123"),
         ("%Y-%m-%d %H:%M:%S %z", "2026-11-22 21:25:09 +0530", "2026-11-22T15:55:09"),
         ("%Y-%m-%d %H:%M:%S%z", "2026-11-22 21:25:09-03:00", "2026-11-23T00:25:09"),
@@ -204,9 +205,10 @@ def test_times_without_a_zone_may_be_the_systems(monkeypatch: pytest.MonkeyPatch
 
 
 def test_without_strictness_a_time_is_taken_as_far_as_it_fits() -> None:
-    keys = {"format": "regex", "regex": "^(?<time>.*)$", "time_format": "%Y-%m-%dT%H:%M:%S.%L"}
+    keys = {"format": "regex", "regex": "^(?<time>.*)$", "time_format": "%Y-%m-%dT%H:%M:%S.%L %Z"}
     assert parse("2026-11-22T21:25:09", **keys) == Parsed({"time": "2026-11-22T21:25:09"}, None)
     assert parse("2026-11-22T21:25:09", **keys, time_strict="off") == Parsed({}, ns("2026-11-22T21:25:09"))
+    assert parse("2026-11-22T21:25", **keys, time_strict="off") == Parsed({}, ns("2026-11-22T21:25:00"))
     assert parse("nothing", **keys, time_strict="off") == Parsed({"time": "nothing"}, None)
 
 

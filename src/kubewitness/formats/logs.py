@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from datetime import UTC, datetime
 
 import msgspec
 
 from kubewitness.errors import Malformed
+from kubewitness.formats import klog
 from kubewitness.formats.names import record_key
 from kubewitness.formats.times import us_or_zero
 
@@ -58,8 +58,6 @@ _SEVERITIES = ("level", "severity", "lvl")
 #: of a record; `log` is the line itself, unless a parser took it apart
 _MESSAGES = ("log", "message", "msg", "MESSAGE")
 
-_KLOG = re.compile(r"([IWEF])(\d\d)(\d\d) (\d\d):(\d\d):(\d\d)\.(\d{6})\s+(\d+) ([^\s\]]+:\d+)\] ?(.*)", re.DOTALL)
-_KLOG_SEVERITY = {"I": "info", "W": "warning", "E": "error", "F": "fatal"}
 # /var/log/containers/POD_NAMESPACE_CONTAINER-ID.log
 _CONTAINERS = re.compile(r"([a-z0-9][a-z0-9.-]*)_([a-z0-9-]+)_([a-z0-9-]+)-([0-9a-f]{64})\.log")
 # /var/log/pods/NAMESPACE_POD_UID/CONTAINER/RESTARTS.log
@@ -112,22 +110,11 @@ def _cri(raw: bytes) -> LogLine:
 
 
 def _klog(raw: bytes, arrived_us: int) -> LogLine:
-    match = _KLOG.match(raw.decode("utf-8", "replace"))
-    if match is None:
+    found = klog.parse(raw.decode("utf-8", "replace"), arrived_us)
+    if found is None:
         raise Malformed("not a klog line: it does not begin like `I1122 21:25:09.518619 `")
-    level, month, day, hour, minute, second, micro, _, where, text = match.groups()
-    latest = datetime.fromtimestamp((arrived_us or 0) / 1e6 + 86_400, UTC)
-    us = 0
-    for year in (latest.year, latest.year - 1, latest.year - 2, latest.year - 3, latest.year - 4):
-        try:  # 29 February exists in some years only
-            moment = datetime(year, int(month), int(day), int(hour), int(minute), int(second), int(micro), tzinfo=UTC)
-        except ValueError:
-            continue
-        if moment <= latest or not arrived_us:
-            us = int(moment.replace(microsecond=0).timestamp()) * 1_000_000 + int(micro)
-            break
-    fields = msgspec.json.encode({"caller": where}).decode()
-    return LogLine(us, "", _KLOG_SEVERITY[level], text, fields)
+    fields = msgspec.json.encode({"caller": found.caller}).decode()
+    return LogLine(found.us, "", found.severity, found.text, fields)
 
 
 def _json(raw: bytes) -> LogLine:
@@ -137,7 +124,7 @@ def _json(raw: bytes) -> LogLine:
         raise Malformed(f"not a JSON object: {e}") from e
     us = 0
     for name in ("time", "ts", "timestamp", "@timestamp"):
-        if name in fields and (us := _time(bytes(fields[name]))):
+        if name in fields and (us := time_us(bytes(fields[name]))):
             break
     return LogLine(
         us,
@@ -175,8 +162,10 @@ def _text(fields: dict[str, msgspec.Raw], names: tuple[str, ...]) -> str:
     return ""
 
 
-def _time(value: bytes) -> int:
-    """RFC 3339 text, or a number of seconds, milliseconds, microseconds or nanoseconds since 1970."""
+def time_us(value: bytes) -> int:
+    """Of a JSON value: RFC 3339 text, or a number of seconds, milliseconds, microseconds or nanoseconds since 1970.
+
+    0 for anything else."""
     if value[:1] == b'"':
         return us_or_zero(value.strip(b'"').decode("utf-8", "replace"))
     try:

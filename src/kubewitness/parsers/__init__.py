@@ -22,6 +22,11 @@ __all__ = ["KEYS", "PARSERS", "Parsed", "Parser", "parser_of"]
 PARSERS: dict[str, tuple[str, str]] = {
     "json": ("kubewitness.parsers.json", "JsonParser"),
     "regex": ("kubewitness.parsers.regex", "RegexParser"),
+    "logfmt": ("kubewitness.parsers.logfmt", "LogfmtParser"),
+    "ltsv": ("kubewitness.parsers.ltsv", "LtsvParser"),
+    "cri": ("kubewitness.parsers.cri", "CriParser"),
+    "docker": ("kubewitness.parsers.docker", "DockerParser"),
+    "klog": ("kubewitness.parsers.klog", "KlogParser"),
 }
 
 

@@ -12,6 +12,8 @@ from kubewitness.errors import UsageError
 from kubewitness.parsers.decoders import Decoders
 from kubewitness.parsers.timeformat import TimeFormat
 
+#: as runtimes write it
+RFC3339 = "%Y-%m-%dT%H:%M:%S.%L%z"
 _TYPES = ("string", "integer", "float", "bool", "hex")
 _INTEGER = re.compile(r"\s*[+-]?\d{1,19}")
 _FLOAT = re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
@@ -19,11 +21,11 @@ _HEX = re.compile(r"\s*(?:0[xX])?[0-9a-fA-F]{1,16}")
 
 
 class Finish:
-    """Made once from a parser's section."""
+    """Made once from a parser's section. `time_format` and `keep`: where the section does not say."""
 
-    def __init__(self, opts: Options, clock: Callable[[], float]) -> None:
+    def __init__(self, opts: Options, clock: Callable[[], float], *, time_format: str = "", keep: bool = False) -> None:
         self.time_key = opts.text("time_key") or "time"
-        form = opts.text("time_format")
+        form = opts.text("time_format") or time_format
         self._time = (
             TimeFormat(
                 form,
@@ -35,7 +37,7 @@ class Finish:
             if form
             else None
         )
-        self._keep = opts.flag("time_keep")
+        self._keep = opts.flag("time_keep") if opts.given("time_keep") else keep
         self._types = _types(opts.text("types"))
         self._decoders = Decoders(opts.lines("decode_field"), opts.lines("decode_field_as"))
 

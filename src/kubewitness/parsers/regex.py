@@ -24,7 +24,8 @@ class RegexParser:
         if not pattern:
             raise UsageError(f"parser {name}: it has no 'regex'")
         self._search = compiled(pattern)
-        self._fields = tuple(sorted(self._search.groupindex, key=self._search.groupindex.__getitem__))
+        #: (name, place among all groups)
+        self._fields = [(name, n - 1) for name, n in sorted(self._search.groupindex.items(), key=lambda item: item[1])]
         if not self._fields:
             raise UsageError(f"parser {name}: 'regex' has no named group, such as (?<time>[^ ]+)")
         self._skip_empty = opts.flag("skip_empty_values")
@@ -39,8 +40,6 @@ class RegexParser:
             return None
         if found is None:
             return None
-        values = found.group(*self._fields) if len(self._fields) > 1 else (found.group(self._fields[0]),)
-        fields = {
-            name: value or "" for name, value in zip(self._fields, values, strict=True) if value or not self._skip_empty
-        }
+        values = found.groups("")  # by names it takes five times as long
+        fields = {name: values[n] for name, n in self._fields if values[n] or not self._skip_empty}
         return self._finish.text_fields(fields)

@@ -1,6 +1,6 @@
 """Times by a format of strptime(3), as Fluent Bit's parsers take them.
 
-`%L` is a fraction of a second of any length; `%z` takes `Z`, `+hh`, `+hhmm`, `+hh:mm` and the names `%Z` takes. White
+`%L` is a fraction of a second of any length, and may be missing together with the point before it; `%z` takes `Z`, `+hh`, `+hhmm`, `+hh:mm` and the names `%Z` takes. White
 space stands for any white space, none included; what follows the format is ignored. A time without a year has the
 latest one that is not more than a day ahead (Fluent Bit: always the current one, so December's lines read in January
 are a year early). A time without a zone is UTC, unless `time_offset` or `time_system_timezone` says otherwise.
@@ -15,6 +15,8 @@ from datetime import datetime, timedelta
 from kubewitness.errors import UsageError
 
 _DAY = 86_400
+#: seconds that are remembered
+_CACHED = 4096
 _EPOCH = datetime(1970, 1, 1)
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _ZONES = {
@@ -57,22 +59,40 @@ class TimeFormat:
         # `Z` as a letter means UTC there, too, whatever the offset for times without a zone is
         self._is_utc = "%SZ" in text or "%LZ" in text
         self._pattern = re.compile(_pattern(text, strict), re.IGNORECASE | re.ASCII)
+        groups = self._pattern.groupindex
+        self._has_fraction = "fraction" in groups
+        self._has_year = bool({"year", "short", "epoch"} & groups.keys()) and strict
+        self._known: dict[str, int] = {}
 
     def parse(self, text: str) -> int | None:
         """Nanoseconds since 1970 UTC, None when the text is no such time. Leading white space does not matter."""
         found = self._pattern.match(text)
         if found is None:
             return None
+        begin, end = found.span("fraction") if self._has_fraction else (-1, -1)
+        # records come in order, so that few seconds are live at once
+        rest = text[:begin] + text[end : found.end()] if begin >= 0 else text[: found.end()]
+        seconds = self._known.get(rest)
+        if seconds is None or not self._has_year:
+            seconds = self._read(found)
+            if seconds is None:
+                return None
+            if len(self._known) >= _CACHED:
+                self._known.clear()
+            self._known[rest] = seconds
+        return seconds * 1_000_000_000 + (int(text[begin:end][:9].ljust(9, "0")) if begin >= 0 else 0)
+
+    def _read(self, found: re.Match[str]) -> int | None:
+        """Seconds since 1970."""
         parts = {name: value for name, value in found.groupdict().items() if value is not None}
-        if not parts:
+        if not parts.keys() - {"fraction"}:
             return None
-        fraction = int((parts.pop("fraction", "") + "000000000")[:9])
         try:
             seconds = int(parts["epoch"]) if "epoch" in parts else self._seconds(parts)
         except (ValueError, OverflowError, OSError):
             return None  # 30 February, or a year that no calendar has
-        # what does not fit 64 bits is no time of a record
-        return seconds * 1_000_000_000 + fraction if -(2**33) < seconds < 2**33 else None
+        # what does not fit 64 bits of nanoseconds is no time of a record
+        return seconds if -(2**33) < seconds < 2**33 else None
 
     def _seconds(self, parts: dict[str, str]) -> int:
         if "year" not in parts and "short" not in parts:
@@ -142,6 +162,11 @@ def _pieces(text: str, seen: set[str]) -> list[str]:
         if letter not in _DIRECTIVES:
             raise UsageError(f"'time_format' {text!r}: there is no directive {'%' + letter!r}")
         name, pattern = _DIRECTIVES[letter]
+        if letter == "L" and pieces and pieces[-1] in (r"\.", ","):  # a whole second may have neither
+            mark, fraction = pieces.pop(), f"(?P<{name}>{pattern})" if name not in seen else pattern
+            pieces.append(f"(?:{mark}{fraction})?")
+            seen.add(name)
+            continue
         # of what is there twice the first counts
         pieces.append(f"(?P<{name}>{pattern})" if name and name not in seen else f"(?:{pattern})")
         seen.add(name)

@@ -1,0 +1,54 @@
+"""All parsers that a configuration may name: its own, and the bundled ones."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Sequence
+from importlib import resources
+from pathlib import Path
+
+from kubewitness.config import classic
+from kubewitness.config.keys import nearest
+from kubewitness.config.tree import Draft, Section
+from kubewitness.contracts import Parser
+from kubewitness.errors import UsageError
+from kubewitness.parsers import parser_of
+from kubewitness.parsers.keys import KEYS
+
+
+class Library:
+    """Parsers by name. Those of the configuration are made at once, so that what is wrong with one is told at the
+    start, with file and line; a bundled one when it is asked for first."""
+
+    def __init__(self, sections: Sequence[Section] = (), clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._parsers = {section.plugin: _made(section, clock) for section in sections}
+
+    def parser(self, name: str) -> Parser:
+        """UsageError when there is none of this name, with the nearest one."""
+        name = name.strip()
+        if name not in self._parsers:
+            known = bundled()
+            if name not in known:
+                raise UsageError(f"there is no parser {name!r}{nearest(name, [*self._parsers, *known])}")
+            self._parsers[name] = _made(known[name], self._clock)
+        return self._parsers[name]
+
+
+@functools.cache
+def bundled() -> dict[str, Section]:
+    """The sections of parsers/bundled.conf by name."""
+    with resources.as_file(resources.files(__package__) / "bundled.conf") as path:
+        draft = Draft(Path(path))
+        classic.read(draft.path, draft)
+    return {section.plugin: section for section in draft.sections}
+
+
+def _made(section: Section, clock: Callable[[], float]) -> Parser:
+    keys = section.given(KEYS)
+    try:
+        return parser_of({"name": section.plugin} | keys, clock)
+    except UsageError as e:
+        named = next((key for key in keys if repr(key) in str(e)), "")
+        raise UsageError(f"{section.where(named)}: {e}") from e
