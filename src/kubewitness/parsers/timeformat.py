@@ -1,10 +1,10 @@
 """Times by a format of strptime(3), as Fluent Bit's parsers take them.
 
 `%L` is a fraction of a second of any length, and may be missing together with the point before it; `%z` takes `Z`,
-`+hh`, `+hhmm`, `+hh:mm` and the names `%Z` takes. White space stands for any white space, none included; what follows the
-format is ignored. A time without a year has the latest one that is not more than a day ahead (Fluent Bit: always the
-current one, so December's lines read in January are a year early). A time without a zone is UTC, unless `time_offset` or
-`time_system_timezone` says otherwise.
+`+hh`, `+hhmm`, `+hh:mm` and the names `%Z` takes. White space stands for any white space, none included; what follows
+the format is ignored. A time without a year has the latest one that is not more than a day ahead (Fluent Bit: always
+the current one, so December's lines read in January are a year early). A time without a zone is UTC, unless
+`time_offset` or `time_system_timezone` says otherwise.
 """
 
 from __future__ import annotations
