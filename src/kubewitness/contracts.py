@@ -111,7 +111,10 @@ class Refusal:
 
 
 class Partly(KubewitnessError):
-    """Some of what was given is through. `left` may be later (in `after` seconds, if given), `refused` never."""
+    """Some of what was given is through. `left` may be later, `refused` never.
+
+    `after`: seconds to wait at least, if the far side says so; 0: nothing is to be waited for.
+    """
 
     def __init__(
         self,

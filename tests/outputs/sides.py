@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import ClassVar
+import re
+from typing import Any, ClassVar
 
 from aiohttp import web
 
@@ -32,4 +33,102 @@ class HttpSide(FarSide):
         return web.Response(status=201)
 
 
-SIDES: dict[str, type[HttpSide]] = {"http": HttpSide}
+class EsSide(HttpSide):
+    """The Bulk API: action and document in turn, an answer for each (Elasticsearch reference, "Bulk API")."""
+
+    plugin = "es"
+    keys: ClassVar[dict[str, str]] = {"generate_id": "on", "suppress_type_name": "on"}
+    idempotent = True
+    itemwise = True
+
+    def __init__(self, *poison: int) -> None:
+        super().__init__(*poison)
+        self.documents: dict[str, Any] = {}
+        self.actions: list[dict[str, Any]] = []
+
+    def take(self, request: web.Request, body: bytes) -> web.Response:
+        return self._bulk(request, body, busy=False)
+
+    def half(self, request: web.Request, body: bytes) -> web.Response:
+        return self._bulk(request, body, busy=True)
+
+    def _bulk(self, request: web.Request, body: bytes, *, busy: bool) -> web.Response:
+        assert (request.method, request.path) == ("POST", "/_bulk"), request.path
+        assert request.content_type == "application/x-ndjson", request.content_type
+        assert body.endswith(b"\n")
+        lines = body.split(b"\n")[:-1]
+        assert len(lines) % 2 == 0
+        items = [
+            self._item(strict_json(action), strict_json(document), busy and n % 2 == 1)
+            for n, (action, document) in enumerate(zip(lines[::2], lines[1::2], strict=True))
+        ]
+        errors = any(next(iter(item.values()))["status"] >= 300 for item in items)
+        return web.json_response({"took": 1, "errors": errors, "items": items})
+
+    def _item(self, action: dict[str, Any], document: dict[str, Any], busy: bool) -> dict[str, Any]:
+        ((operation, meta),) = action.items()
+        assert set(meta) <= {"_index", "_id"}, meta
+        assert meta["_index"] == meta["_index"].lower()
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", document["@timestamp"])
+        answer: dict[str, Any] = {"_index": meta["_index"], "_id": meta["_id"]}
+        if busy:
+            error = {"type": "es_rejected_execution_exception", "reason": "queue is full"}
+            return {operation: {**answer, "status": 429, "error": error}}
+        if document["n"] in self.poison:
+            cause = {"type": "illegal_argument_exception", "reason": "bad"}
+            error = {"type": "mapper_parsing_exception", "reason": "failed to parse field [n]", "caused_by": cause}
+            return {operation: {**answer, "status": 400, "error": error}}
+        if meta["_id"] in self.documents:
+            error = {"type": "version_conflict_engine_exception", "reason": "document already exists"}
+            return {operation: {**answer, "status": 409, "error": error}}
+        self.documents[meta["_id"]] = document
+        self.actions.append(action)
+        self.took.append(document["n"])
+        return {operation: {**answer, "status": 201, "result": "created"}}
+
+
+class OpensearchSide(EsSide):
+    plugin = "opensearch"
+
+
+class SplunkSide(HttpSide):
+    """HEC: JSON objects one after another, a token, codes ("Format events for HTTP Event Collector")."""
+
+    plugin = "splunk"
+    keys: ClassVar[dict[str, str]] = {"splunk_token": "11111111-2222"}
+
+    def __init__(self, *poison: int) -> None:
+        super().__init__(*poison)
+        self.events: list[dict[str, Any]] = []
+
+    def take(self, request: web.Request, body: bytes) -> web.Response:
+        assert request.path == "/services/collector/event", request.path
+        if request.headers.get("Authorization") != "Splunk 11111111-2222":
+            return web.json_response({"text": "Invalid token", "code": 4}, status=403)
+        events, text, at = [], body.decode(), 0
+        while at < len(text):
+            found, at = json.JSONDecoder(object_pairs_hook=no_repeats).raw_decode(text, at)
+            assert set(found) <= {"time", "host", "source", "sourcetype", "index", "fields", "event"}, found
+            assert isinstance(found["time"], float | int)
+            events.append(found)
+        for number, event in enumerate(events):
+            if event["event"]["n"] in self.poison:
+                answer = {"text": "bad data format", "code": 6, "invalid-event-number": number}
+                return web.json_response(answer, status=400)
+        self.events += events
+        self.took += [event["event"]["n"] for event in events]
+        return web.json_response({"text": "Success", "code": 0})
+
+
+def strict_json(line: bytes) -> Any:
+    """As a strict server reads it: a key that is there twice is an error."""
+    return json.loads(line, object_pairs_hook=no_repeats)
+
+
+def no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    assert len(made) == len(pairs), f"a key twice in {pairs}"
+    return made
+
+
+SIDES: dict[str, type[HttpSide]] = {side.plugin: side for side in (HttpSide, EsSide, OpensearchSide, SplunkSide)}

@@ -6,9 +6,12 @@ engine keeps) and raises UsageError for one that it does not know. See `contract
 
 #: plugin name -> (module, class); imported only when used
 OUTPUTS: dict[str, tuple[str, str]] = {
+    "es": ("kubewitness.outputs.es", "EsOutput"),
     "file": ("kubewitness.outputs.file", "FileOutput"),
     "http": ("kubewitness.outputs.http", "HttpOutput"),
     "null": ("kubewitness.outputs.null", "NullOutput"),
+    "opensearch": ("kubewitness.outputs.opensearch", "OpensearchOutput"),
+    "splunk": ("kubewitness.outputs.splunk", "SplunkOutput"),
     "stdout": ("kubewitness.outputs.stdout", "StdoutOutput"),
     "store": ("kubewitness.outputs.store", "StoreOutput"),
 }

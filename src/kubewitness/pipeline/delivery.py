@@ -160,7 +160,10 @@ class DeliveryLoop:
         if not e.left:
             self._recovered()
             return [], 0
-        tries = tries if _records(e.left) == _records(part) else 0
+        progress = _records(e.left) < _records(part)
+        if progress and e.after == 0:
+            return e.left, 0
+        tries = 0 if progress else tries
         return (e.left if await self._may_wait(e.left, tries, str(e), e.after) else []), tries
 
     async def _may_wait(self, part: Sequence[Delivery], tries: int, error: str, after: float | None) -> bool:

@@ -1,0 +1,17 @@
+"""Output `opensearch`: as `es`, whose bulk protocol it shares, without what is Elastic's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from kubewitness.outputs.es import EsOutput
+from kubewitness.outputs.es_keys import OPENSEARCH_KEYS
+
+KEYS = OPENSEARCH_KEYS
+
+
+class OpensearchOutput(EsOutput):
+    keys = OPENSEARCH_KEYS
+
+    def __init__(self, keys: Mapping[str, str], name: str = "opensearch") -> None:
+        super().__init__(keys, name)
