@@ -72,7 +72,7 @@ class EsSide(HttpSide):
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", document["@timestamp"])
         answer: dict[str, Any] = {"_index": meta["_index"], "_id": meta["_id"]}
         if busy:
-            error = {"type": "es_rejected_execution_exception", "reason": "queue is full"}
+            error: dict[str, Any] = {"type": "es_rejected_execution_exception", "reason": "queue is full"}
             return {operation: {**answer, "status": 429, "error": error}}
         if document["n"] in self.poison:
             cause = {"type": "illegal_argument_exception", "reason": "bad"}
