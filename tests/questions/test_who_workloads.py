@@ -246,3 +246,55 @@ def test_a_write_after_an_unrecorded_rollout_is_not_blamed_with_certainty(trail:
     w.replicaset(100.2, "update", 1, "web:1", 1, 2)
     w.loses(100.3, "web-abcdef1-aaaaa", 101, 1)
     assert who(trail, "pod/web-abcdef1-aaaaa", "deleted").certainty == "inferred"
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_of_two_scalings_that_the_controller_saw_as_one_neither_is_proved(level: str, trail: Trail, who: Who) -> None:
+    """2 to 6 before; bob to 4 and alice to 2, and only then one write of the ReplicaSet: which pod is whose?"""
+    w = begun(trail, level)
+    w.scale(50, "carol", 6)
+    w.replicaset(50.1, "update", 1, "web:1", 6, 6)
+    w.pod(50.2, "web-abcdef1-ccccc", 103, 1)
+    w.scale(100, "bob", 4)
+    w.scale(100.2, "alice", 2)
+    w.replicaset(100.4, "update", 1, "web:1", 2, 2)
+    w.loses(100.5, "web-abcdef1-ccccc", 103, 1)
+    answer = who(trail, "pod/web-abcdef1-ccccc", "deleted")
+    assert answer.root is not None
+    assert (answer.mechanism, answer.certainty, answer.root.user) == ("scale-down", "inferred", "alice")
+    if level != "Metadata":
+        assert [c.user for c in answer.candidates] == ["bob"]
+
+
+def test_two_scalings_that_the_controller_answered_one_by_one_are_told_apart(trail: Trail, who: Who) -> None:
+    w = begun(trail, "RequestResponse")
+    w.scale(50, "carol", 6)
+    w.replicaset(50.1, "update", 1, "web:1", 6, 6)
+    for number in (103, 104):
+        w.pod(50.2, f"web-abcdef1-{number}cc", number, 1)
+    for clock, user, replicas, number in ((100, "bob", 4, 103), (102, "alice", 2, 104)):
+        w.scale(clock, user, replicas)
+        w.replicaset(clock + 0.1, "update", 1, "web:1", replicas, replicas)
+        w.loses(clock + 0.2, f"web-abcdef1-{number}cc", number, 1)
+    for user, number in (("bob", 103), ("alice", 104)):
+        answer = who(trail, f"pod/web-abcdef1-{number}cc", "deleted")
+        assert answer.root is not None
+        assert (answer.root.user, answer.certainty, answer.candidates) == (user, "proved", [])
+
+
+def test_writes_of_two_api_servers_are_put_in_the_order_of_their_resource_versions(trail: Trail, who: Who) -> None:
+    """bob's API server is a second ahead: his write was the first, and its record says it was the second."""
+    w = begun(trail, "RequestResponse")
+    w.scale(50, "carol", 6)
+    w.replicaset(50.1, "update", 1, "web:1", 6, 6)
+    w.pod(50.2, "web-abcdef1-ccccc", 103, 1)
+    w.scale(101, "bob", 8)
+    w.replicaset(100.1, "update", 1, "web:1", 8, 8)
+    w.scale(100.2, "alice", 2)
+    w.replicaset(100.4, "update", 1, "web:1", 2, 2)
+    w.loses(100.5, "web-abcdef1-ccccc", 103, 1)
+    scaled = who(trail, "deploy/web", "scaled")
+    assert scaled.summary.startswith("alice scaled deployment shop/web from 8 to 2"), scaled.summary
+    answer = who(trail, "pod/web-abcdef1-ccccc", "deleted")
+    assert answer.root is not None
+    assert (answer.root.user, answer.certainty) == ("alice", "proved"), answer.summary

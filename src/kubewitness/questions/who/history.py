@@ -57,10 +57,19 @@ def spec_history(facts: Facts, life: Life, until: int) -> list[SpecState]:
     ][-_DEPTH:]
     states: list[SpecState] = []
     previous: SpecState | None = None
-    for request, bodies in zip(requests, facts.all_bodies(requests), strict=True):
+    for request, bodies in _in_order(list(zip(requests, facts.all_bodies(requests), strict=True))):
         previous = _after(previous, request, bodies)
         states.append(previous)
     return states
+
+
+def _in_order(writes: list[tuple[Request, Bodies]]) -> list[tuple[Request, Bodies]]:
+    """By resourceVersion where every answer tells it: clocks of two API servers differ. Else by time, as they come."""
+    versions = [_version(bodies.response) for _, bodies in writes]
+    known = [v for v in versions if v is not None]
+    if len(known) < len(writes):
+        return writes
+    return [write for _, write in sorted(zip(known, writes, strict=True), key=lambda pair: pair[0])]
 
 
 def spec_before(case: Case, life: Life, deed: Deed) -> list[SpecState]:

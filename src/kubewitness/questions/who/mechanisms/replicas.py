@@ -93,7 +93,7 @@ def explain_replicaset(case: Case, deed: Deed) -> Step | None:
         return replicas_bare.deployment(case, deed, owner_ref, states, None)
     resized = _resizes(mine, index)
     if resized:
-        return _resized(case, owner_ref, states, mine[index], certainty)
+        return _resized(case, owner_ref, states, mine[index], certainty, mine[index - 1].desired if index else None)
     if mine[index].template is not None and any(s.template is not None for s in states):
         return _by_template(case, owner_ref, states, mine[index], certainty)
     return replicas_bare.deployment(case, deed, owner_ref, states, resized)
@@ -160,20 +160,40 @@ def _unbroken(states: list[SpecState], before: SpecState, after: SpecState) -> b
     return request.verb != "update" and after.touched is not None and "template" in after.touched
 
 
-def _resized(case: Case, ref: Ref, states: list[SpecState], current: SpecState, certainty: Certainty) -> Step:
-    """The write after which the Deployment wanted as many replicas as the ReplicaSet was told of."""
+def _resized(
+    case: Case, ref: Ref, states: list[SpecState], current: SpecState, certainty: Certainty, before: int | None = None
+) -> Step:
+    """The write after which the Deployment wanted as many replicas as the ReplicaSet was told of.
+
+    `before`: how many the ReplicaSet was told of last; of other writes since then the controller saw only the sum.
+    """
     wanted = current.desired if current.desired is not None else current.replicas
     resizing = [s for s in states if s.touched is not None and "replicas" in s.touched]
     exact = [s for s in resizing if s.replicas == wanted]
     if exact:
         # The controller acts at once: a write of long before was perhaps followed by others that were not recorded.
         prompt = current.request.ts - exact[-1].request.ts <= _PROMPT_US
-        return Step("scale-down", scaling_deed(exact[-1], ref, certainty if prompt else "inferred"))
+        step = Step("scale-down", scaling_deed(exact[-1], ref, certainty if prompt else "inferred"))
+        step.candidates = [scaling_deed(s, ref, "inferred") for s in _summed(resizing, exact[-1], before, current)]
+        return step
     unknown = [s for s in states if s.replicas is None or s.touched is None]
     if unknown:
         return Step("scale-down", scaling_deed(unknown[-1], ref, "inferred"))
     case.need(f"the write that set {ref.said()} to {wanted} replicas: it was made before the recording")
     return Step("scale-down")
+
+
+def _summed(resizing: list[SpecState], last: SpecState, before: int | None, current: SpecState) -> list[SpecState]:
+    """Writes of others before `last` that moved the replicas the same way, and that no ReplicaSet write answered yet."""
+    if before is None or current.replicas is None or before == current.replicas:
+        return []
+    found = []
+    for state in reversed(resizing[: resizing.index(last)]):
+        if state.replicas is None or state.replicas == before:
+            break
+        if (state.replicas < before) == (current.replicas < before):
+            found.append(state)
+    return found
 
 
 def template_deed(state: SpecState, ref: Ref, certainty: Certainty, states: list[SpecState]) -> Deed:
