@@ -112,6 +112,18 @@ def test_two_pods_of_one_name_are_two_objects(trail: Trail, who: Who) -> None:
     assert by_time.root.user == "bob"
 
 
+def test_a_node_whose_clock_is_behind_does_not_begin_a_life_before_its_creation(trail: Trail, who: Who) -> None:
+    """A pod's kubelet wrote "Started" with a time that lies in the life of the pod before it."""
+    trail.create_pod(0, "alice", "web-1", 1)
+    deleted(trail, 60, "bob", "web-1", 1, 0)
+    trail.create_pod(64, "alice", "web-1", 2)
+    trail.event(59.5, "web-1", 2, "Started", "Started container web", "kubelet", host="n1")
+    deleted(trail, 160, "carol", "web-1", 2, 0)
+    by_time = who(trail, "pod/web-1", "deleted", at=BEGIN + 61 * SECOND)
+    assert by_time.root is not None
+    assert by_time.root.user == "bob"
+
+
 def test_with_impersonation_the_user_is_who_logged_in(trail: Trail, who: Who) -> None:
     trail.create_pod(0, "alice", "web-1", 1)
     deleted(trail, 60, "bob", "web-1", 1, acting_as="carol")

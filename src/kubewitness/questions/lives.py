@@ -97,10 +97,12 @@ def _plausible(e: EventFact) -> bool:
 
 
 def _extend(lives: dict[str, Life], ref: Ref, uid: str, ts: int) -> Life:
+    """The life of that uid, as long as to cover `ts`; a recorded creation stays its beginning, whatever clocks say."""
     life = lives.get(uid)
     if life is None:
         life = lives[uid] = Life(ref, uid, ts, ts)
-    life.first = min(life.first, ts)
+    if not life.born:
+        life.first = min(life.first, ts)
     life.last = max(life.last, ts)
     return life
 
