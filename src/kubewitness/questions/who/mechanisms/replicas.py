@@ -184,7 +184,7 @@ def _resized(
 
 
 def _summed(resizing: list[SpecState], last: SpecState, before: int | None, current: SpecState) -> list[SpecState]:
-    """Writes of others before `last` that moved the replicas the same way, and that no ReplicaSet write answered yet."""
+    """Writes of others before `last` that moved the replicas the same way, not yet answered by a ReplicaSet write."""
     if before is None or current.replicas is None or before == current.replicas:
         return []
     found = []
