@@ -11,6 +11,7 @@ from kubewitness.config.common import FILTER_KEYS, INPUT_KEYS, OUTPUT_KEYS
 from kubewitness.config.keys import Key
 from kubewitness.config.reference import table
 from kubewitness.config.service import SERVICE_KEYS
+from kubewitness.filters import FILTERS
 from kubewitness.inputs import INPUTS
 from kubewitness.outputs import OUTPUTS
 from kubewitness.parsers.keys import KEYS as PARSER_KEYS
@@ -26,7 +27,7 @@ def sections() -> Iterator[tuple[str, Sequence[Key]]]:
     yield "Every filter", FILTER_KEYS
     yield "Every output", OUTPUT_KEYS
     yield "Parsers", PARSER_KEYS
-    for kind, plugins in (("Input", INPUTS), ("Output", OUTPUTS)):
+    for kind, plugins in (("Input", INPUTS), ("Filter", FILTERS), ("Output", OUTPUTS)):
         for name, (module, _) in sorted(plugins.items()):
             yield f"{kind} `{name}`", importlib.import_module(module).KEYS
 

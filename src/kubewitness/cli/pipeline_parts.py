@@ -1,31 +1,32 @@
-"""A configuration made into parts: inputs, outputs and what the service says, everything checked that can be."""
+"""A configuration made into parts: inputs, filters, outputs and what the service says, all checked that can be."""
 
 from __future__ import annotations
 
-import contextlib
-import importlib
-import re
 import secrets
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, cast
+from collections.abc import Sequence
+from typing import cast
 
-from kubewitness.config.common import INPUT_KEYS, OUTPUT_KEYS
-from kubewitness.config.keys import ENGINE_KEYS, Key, Options
+from kubewitness.cli.plugins import Routes, located, names_of, parted, plugin
+from kubewitness.config.common import FILTER_KEYS, INPUT_KEYS, OUTPUT_KEYS
+from kubewitness.config.keys import Key, Options
 from kubewitness.config.load import Known
 from kubewitness.config.service import SERVICE_KEYS
 from kubewitness.config.state import StatePaths
 from kubewitness.config.tree import Section, Tree
-from kubewitness.contracts import Input, Output
+from kubewitness.contracts import Filter, Input, Output
 from kubewitness.errors import UsageError
+from kubewitness.filters import FILTERS, REFUSED
 from kubewitness.inputs import INPUTS
 from kubewitness.outputs import OUTPUTS
-from kubewitness.pipeline.routing import Routed, wanting
+from kubewitness.pipeline.filtering import Filters, Step
+from kubewitness.pipeline.routing import Routed
 
 #: the plugins that a configuration may name
-KNOWN = Known(inputs=INPUTS, outputs=OUTPUTS)
+KNOWN = Known(inputs=INPUTS, filters=FILTERS, outputs=OUTPUTS, refused=REFUSED)
 #: common keys that an input sees, too
 _FOR_INPUTS = ("tag", "alias")
+#: filters that give records tags which no section names
+_RETAGGING = ("rewrite_tag",)
 
 
 class Service:
@@ -63,13 +64,16 @@ class Parts:
         self._exit_on_eof = exit_on_eof
         self._dry = dry
         self.warnings = list(tree.warnings)
-        _no_processors(tree)
         self.memory = self._storage_type() == "memory"
         # A repeat is recognised by its key: in the journal, and in the store's.
         self._keyed = not self.memory or any(s.plugin == "store" for s in tree.outputs)
-        self._tags = [s.keys.get("tag") or name for s, name in zip(tree.inputs, _names(tree.inputs), strict=True)]
-        self.inputs = [self._input(section, tag) for section, tag in zip(tree.inputs, self._tags, strict=True)]
-        self.outputs = [self._output(s, name) for s, name in zip(tree.outputs, _output_names(tree), strict=True)]
+        names = names_of(tree.inputs)
+        tags = [section.keys.get("tag") or _unnamed(tree.inputs, i) for i, section in enumerate(tree.inputs)]
+        self._routes = Routes(tags, any(s.plugin in _RETAGGING for s in _all_filters(tree)), self._complain)
+        self.inputs = [self._input(section, tag) for section, tag in zip(tree.inputs, tags, strict=True)]
+        self.processors = [self._processors(s, name) for s, name in zip(tree.inputs, names, strict=True)]
+        self.filters = self._filters()
+        self.outputs = [self._output(s, name) for s, name in zip(tree.outputs, names_of(tree.outputs), strict=True)]
 
     def _storage_type(self) -> str:
         """One for the whole pipeline so far."""
@@ -82,42 +86,52 @@ class Parts:
         return types.pop()
 
     def _input(self, section: Section, tag: str) -> Input:
-        module, made = _plugin(INPUTS[section.plugin])
+        module, made = plugin(INPUTS[section.plugin])
         declared: Sequence[Key] = getattr(module, "KEYS", ())
-        _, own = _parted(section, declared, INPUT_KEYS, _FOR_INPUTS)
+        _, own = parted(section, declared, INPUT_KEYS, _FOR_INPUTS)
         own["tag"] = tag
         if self._exit_on_eof and any(key.name == "exit_on_eof" for key in declared):
             own["exit_on_eof"] = "on"
         with located(section):
             return cast(Input, made(own, redact_key=self._redact_key(), keyed=self._keyed))
 
+    def _filters(self) -> Filters:
+        steps = []
+        for section, name in zip(self._tree.filters, names_of(self._tree.filters), strict=True):
+            common, made = self._filter(section, name)
+            if not common.text("match") and not common.text("match_regex"):
+                self._complain(f"{section.where()}: filter {section.plugin} has no 'match'; write `match: '*'` for all")
+                continue
+            steps.append(Step(made, self._routes.wanted(section, common, "")))
+        return Filters(steps)
+
+    def _processors(self, section: Section, of: str) -> Filters:
+        """An input's own filters, before all others."""
+        steps = []
+        for processor, name in zip(section.processors, names_of(section.processors), strict=True):
+            if processor.plugin not in FILTERS:
+                KNOWN.check(processor, "filter", FILTERS)
+            _, made = self._filter(processor, f"{of}/{name}")
+            steps.append(Step(made, lambda tag: True))
+        return Filters(steps)
+
+    def _filter(self, section: Section, name: str) -> tuple[Options, Filter]:
+        module, made = plugin(FILTERS[section.plugin])
+        common, own = parted(section, getattr(module, "KEYS", ()), FILTER_KEYS)
+        with located(section):
+            return common, cast(Filter, made([pair for pair in section.pairs if pair[0] in own], name=name))
+
     def _output(self, section: Section, name: str) -> Routed:
-        module, made = _plugin(OUTPUTS[section.plugin])
-        common, own = _parted(section, getattr(module, "KEYS", ()), OUTPUT_KEYS, ())
+        if section.processors:
+            at = section.processors[0].where()
+            raise UsageError(f"{at}: processors of outputs are not supported yet; write a filter with its `match`")
+        module, made = plugin(OUTPUTS[section.plugin])
+        common, own = parted(section, getattr(module, "KEYS", ()), OUTPUT_KEYS)
         if section.plugin == "store" and "state" not in own:
             own = {"state": str(self._paths.root), "store": self._paths.store_uri} | own
-        wants = self._wants(section, common)
+        wants = self._routes.wanted(section, common, "*")
         with located(section):
             return Routed(cast(Output, made(own, name=name)), wants, name, _retry_limit(common.text("retry_limit")))
-
-    def _wants(self, section: Section, common: Options) -> Callable[[str], bool]:
-        """By `match` and `match_regex`; neither: everything. An error (or a warning) when no tag can fit."""
-        match, expression = common.text("match"), common.text("match_regex")
-        pattern = None
-        if expression:
-            from kubewitness.parsers.onigmo import compiled
-
-            with located(section):
-                pattern = compiled(expression)
-        match = match or ("" if expression else "*")
-        wants = wanting(match, pattern)
-        if not any(wants(tag) or _may_match(match, pattern is not None, tag) for tag in self._tags):
-            key = "match" if match else "match_regex"
-            self._complain(
-                f"{section.where(key)}: {key} {match or expression!r} of {section.kind} {section.plugin} fits no "
-                f"input's tag; there is {', '.join(self._tags)}"
-            )
-        return wants
 
     def _complain(self, text: str) -> None:
         if self._strict:
@@ -129,57 +143,6 @@ class Parts:
         if self._dry or not self._keyed:
             return secrets.token_bytes(32)
         return self._paths.create().redact_key()
-
-
-@contextlib.contextmanager
-def located(section: Section) -> Iterator[None]:
-    """Puts file and line before what a plugin says about its keys."""
-    try:
-        yield
-    except UsageError as e:
-        said = str(e)
-        if said.startswith(f"{section.file}:"):
-            raise
-        named = next((key for key in section.keys if repr(key) in said), "")
-        raise UsageError(f"{section.where(named)}: {said}") from e
-
-
-def _plugin(place: tuple[str, str]) -> tuple[Any, Any]:
-    module = importlib.import_module(place[0])
-    return module, getattr(module, place[1])
-
-
-def _parted(
-    section: Section, declared: Sequence[Key], common: Sequence[Key], shared: Sequence[str]
-) -> tuple[Options, dict[str, str]]:
-    """(the engine's keys, the plugin's own); both see what both declare, and what is `shared`."""
-    own_names = {key.name for key in declared}
-    engine = [key for key in common if key.name not in own_names or key.name in ENGINE_KEYS]
-    names = {key.name for key in engine}
-    keys = section.given((*declared, *common))
-    with located(section):
-        options = Options(f"{section.kind} {section.plugin}", {k: v for k, v in keys.items() if k in names}, engine)
-    return options, {k: v for k, v in keys.items() if k not in names or k in own_names or k in shared}
-
-
-def _names(sections: Sequence[Section]) -> list[str]:
-    """`NAME.N`, N counted from 0 for each plugin."""
-    counts: Counter[str] = Counter()
-    names = []
-    for section in sections:
-        names.append(f"{section.plugin}.{counts[section.plugin]}")
-        counts[section.plugin] += 1
-    return names
-
-
-def _output_names(tree: Tree) -> list[str]:
-    names: list[str] = []
-    for section, name in zip(tree.outputs, _names(tree.outputs), strict=True):
-        name = section.keys.get("alias") or name
-        if name in names:
-            raise UsageError(f"{section.where('alias')}: two outputs are called {name!r}")
-        names.append(name)
-    return names
 
 
 def _retry_limit(text: str) -> int | None:
@@ -194,17 +157,11 @@ def _retry_limit(text: str) -> int | None:
     raise UsageError(f"'retry_limit' is {text!r}; it takes a number from 1, no_limits or no_retries")
 
 
-def _no_processors(tree: Tree) -> None:
-    for section in (*tree.inputs, *tree.outputs):
-        if section.processors:
-            first = section.processors[0]
-            raise UsageError(f"{first.where()}: processors are not supported yet; write {first.plugin!r} as a filter")
+def _all_filters(tree: Tree) -> list[Section]:
+    return [*tree.filters, *(processor for section in tree.inputs for processor in section.processors)]
 
 
-def _may_match(match: str, expression: bool, tag: str) -> bool:
-    """Whether a route can fit a tag, which may have placeholders of its own: tail's `*` and `<name>`."""
-    begins = re.split(r"[*<]", tag, maxsplit=1)
-    if len(begins) == 1:
-        return False
-    wanted = match.partition("*")[0]
-    return expression or begins[0].startswith(wanted) or wanted.startswith(begins[0])
+def _unnamed(sections: Sequence[Section], index: int) -> str:
+    """The tag of an input that names none: `NAME.N`, N counted from 0 for each plugin."""
+    plugin_name = sections[index].plugin
+    return f"{plugin_name}.{sum(section.plugin == plugin_name for section in sections[:index])}"

@@ -16,7 +16,8 @@ import sys
 from pathlib import Path
 
 from kubewitness.cli.options import add_state, paths_of
-from kubewitness.cli.pipeline_parts import KNOWN, Parts, Service, located
+from kubewitness.cli.pipeline_parts import KNOWN, Parts, Service
+from kubewitness.cli.plugins import located
 from kubewitness.config.keys import Options
 from kubewitness.config.load import load_pipeline
 from kubewitness.config.state import StatePaths
@@ -24,6 +25,7 @@ from kubewitness.config.tree import Tree
 from kubewitness.contracts import Sink
 from kubewitness.errors import UsageError
 from kubewitness.pipeline.feeds import Feed, JournalFeed, MemoryQueue
+from kubewitness.pipeline.filtering import FilterSink
 from kubewitness.pipeline.rejected import Rejected
 from kubewitness.pipeline.supervisor import Supervisor
 
@@ -144,8 +146,11 @@ class _Pipeline:
             await self._start(supervisor, committer, JournalFeed(journal, committer, linger=self._flush))
 
     async def _start(self, supervisor: Supervisor, sink: Sink, feed: Feed) -> None:
-        for source in self._parts.inputs:
-            supervisor.add_input(source, sink)
+        supervisor.add_filters(self._parts.filters.health)
+        filtered = FilterSink(sink, self._parts.filters)
+        for source, own in zip(self._parts.inputs, self._parts.processors, strict=True):
+            supervisor.add_filters(own.health)
+            supervisor.add_input(source, FilterSink(filtered, own))
         rejected = self._rejected()
         for output in self._parts.outputs:
             supervisor.add_output(output, feed, retry_limit=output.retry_limit, rejected=rejected)

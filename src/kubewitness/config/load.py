@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kubewitness.config import arguments, classic, yaml_form
@@ -25,6 +25,16 @@ class Known:
     inputs: Collection[str] = ()
     filters: Collection[str] = ()
     outputs: Collection[str] = ()
+    #: names that are known elsewhere -> why not here, and what to write instead
+    refused: Mapping[str, str] = field(default_factory=dict)
+
+    def check(self, section: Section, kind: str, names: Collection[str]) -> None:
+        """UsageError for a plugin that there is not."""
+        if section.plugin in names:
+            return
+        if section.plugin in self.refused:
+            raise UsageError(f"{section.where()}: {kind} {section.plugin!r}: {self.refused[section.plugin]}")
+        raise UsageError(f"{section.where()}: unknown {kind} {section.plugin!r}{nearest(section.plugin, names)}")
 
 
 def load_pipeline(path: Path, known: Known, *, strict: bool = True) -> Tree:
@@ -66,9 +76,9 @@ def _tree(draft: Draft, known: Known, strict: bool) -> Tree:
     tree = Tree(
         draft.path,
         service,
-        builder.plugins("input", known.inputs),
-        builder.plugins("filter", known.filters),
-        builder.plugins("output", known.outputs),
+        builder.plugins("input", known, known.inputs),
+        builder.plugins("filter", known, known.filters),
+        builder.plugins("output", known, known.outputs),
         builder.unique("parser"),
         builder.unique("multiline_parser"),
         builder.warnings,
@@ -116,12 +126,10 @@ class _Builder:
                 raise UsageError(f"{section.where()}: [{section.kind.upper()}] does not belong into a parsers file")
             self._draft.sections.append(section)
 
-    def plugins(self, kind: str, known: Collection[str]) -> list[Section]:
+    def plugins(self, kind: str, known: Known, names: Collection[str]) -> list[Section]:
         sections = self._of(kind)
         for section in sections:
-            if section.plugin not in known:
-                hint = nearest(section.plugin, known) if known else "; none are supported yet"
-                raise UsageError(f"{section.where('name')}: unknown {kind} {section.plugin!r}{hint}")
+            known.check(section, kind, names)
         return sections
 
     def unique(self, kind: str) -> list[Section]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kubewitness.contracts import Input, Output, Sink
@@ -50,6 +50,7 @@ class Supervisor:
         self._loops: list[DeliveryLoop] = []
         self._feeds: list[Feed] = []
         self._drains: list[Callable[[], Awaitable[None]]] = []
+        self._filters: list[Callable[[], Mapping[str, object]]] = []
         self._stop = asyncio.Event()
         self._fatal: Exception | None = None
         self.stage = "starting"
@@ -59,6 +60,10 @@ class Supervisor:
     def add_input(self, source: Input, sink: Sink) -> None:
         part = Part(source.name, lambda: source.run(sink), backoff=Backoff(*self._restart))
         self._inputs.append((part, source))
+
+    def add_filters(self, health: Callable[[], Mapping[str, object]]) -> None:
+        """Filters run with the inputs; only what they tell, by name, is shown."""
+        self._filters.append(health)
 
     def add_output(
         self,
@@ -193,11 +198,12 @@ class Supervisor:
         )
 
     def health(self) -> dict[str, object]:
-        """{"stage", "healthy", "inputs": {name: ...}, "outputs": {name: ...}, "services": {name: ...}}, JSON-ready."""
+        """{"stage", "healthy", "inputs": {name: ...}, "filters": ..., "outputs": ..., "services": ...}, JSON-ready."""
         return {
             "stage": self.stage,
             "healthy": self.healthy,
             "inputs": {part.name: {**part.health(), **source.health()} for part, source in self._inputs},
+            "filters": {name: told for health in self._filters for name, told in health().items()},
             "outputs": {loop.name: loop.health() for loop in self._loops},
             "services": {part.name: part.health() for part in self._services},
         }
