@@ -106,6 +106,10 @@ SAMPLES: Mapping[str, Sequence[Sample]] = {
             hides=True,
         ),
     ],
+    "expr": [
+        Sample([("keep", "has(record.log) && record.log != 'aa'"), ("on_error", "drop")], drops=True),
+        Sample([("set", "n size(record)"), ("set", "log record.verb + tag")], changes=True),
+    ],
     "dedupe": [
         Sample([], drops=True),
         Sample([("key", "log"), ("key", "$user['username']"), ("max_keys", "2")], drops=True),

@@ -20,6 +20,7 @@ FILTERS: dict[str, tuple[str, str]] = {
     "log_to_metrics": ("kubewitness.filters.log_to_metrics", "LogToMetrics"),
     "redact": ("kubewitness.filters.redact", "Redact"),
     "dedupe": ("kubewitness.filters.dedupe", "Dedupe"),
+    "expr": ("kubewitness.filters.expr", "Expr"),
 }
 
 #: names that are refused, and what to write instead

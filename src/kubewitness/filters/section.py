@@ -42,6 +42,12 @@ def words_of(text: str, limit: int) -> list[str]:
     return words
 
 
+def first_word(text: str) -> tuple[str, str]:
+    """(the first word, which may stand in quotes; what follows it)."""
+    match = _WORD.match(text)
+    return (_unquoted(match), text[match.end() :].strip()) if match else ("", "")
+
+
 def _unquoted(match: re.Match[str]) -> str:
     if match[3] is not None:
         return match[3]
