@@ -120,6 +120,72 @@ class SplunkSide(HttpSide):
         return web.json_response({"text": "Success", "code": 0})
 
 
+class LokiSide(HttpSide):
+    """POST /loki/api/v1/push: streams of labels and [nanoseconds as text, line, metadata] ("Ingest logs")."""
+
+    plugin = "loki"
+    keys: ClassVar[dict[str, str]] = {"labels": "job=test"}
+
+    def __init__(self, *poison: int) -> None:
+        super().__init__(*poison)
+        self.streams: list[dict[str, Any]] = []
+
+    def take(self, request: web.Request, body: bytes) -> web.Response:
+        assert (request.method, request.path) == ("POST", "/loki/api/v1/push")
+        assert request.content_type == "application/json"
+        found = strict_json(body)
+        assert list(found) == ["streams"]
+        lines = [self._line(*value) for stream in found["streams"] for value in self._values(stream)]
+        numbers = [json.loads(line)["n"] for line in lines if line.startswith('{"n":')]
+        if self.refuses(numbers):
+            return web.Response(status=400, text="entry for stream '{job=\"test\"}' is bad: entry too far behind")
+        self.streams += found["streams"]
+        self.took += numbers
+        return web.Response(status=204)
+
+    def _values(self, stream: dict[str, Any]) -> list[list[Any]]:
+        assert set(stream) == {"stream", "values"}
+        assert stream["stream"], "a stream needs a label"
+        assert all(re.fullmatch("[a-zA-Z_][a-zA-Z0-9_]*", name) for name in stream["stream"]), stream["stream"]
+        assert all(isinstance(value, str) for value in stream["stream"].values())
+        values: list[list[Any]] = stream["values"]
+        return values
+
+    def _line(self, stamp: str, line: str, metadata: dict[str, str] | None = None) -> str:
+        assert re.fullmatch(r"\d{19}", stamp), stamp
+        assert all(isinstance(value, str) for value in (metadata or {}).values()), metadata
+        return line
+
+
+class OtlpSide(HttpSide):
+    """OTLP/HTTP with protobuf, by the official messages (opentelemetry-proto)."""
+
+    plugin = "opentelemetry"
+
+    def __init__(self, *poison: int) -> None:
+        super().__init__(*poison)
+        self.records: list[Any] = []
+
+    def take(self, request: web.Request, body: bytes) -> web.Response:
+        from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
+            ExportLogsServiceRequest,
+            ExportLogsServiceResponse,
+        )
+
+        assert (request.method, request.path) == ("POST", "/v1/logs")
+        assert request.content_type == "application/x-protobuf"
+        sent = ExportLogsServiceRequest.FromString(body)
+        records = [r for logs in sent.resource_logs for scope in logs.scope_logs for r in scope.log_records]
+        assert all(r.time_unix_nano and r.observed_time_unix_nano for r in records)
+        numbers = [v.value.int_value for r in records for v in r.body.kvlist_value.values if v.key == "n"]
+        if self.refuses(numbers):
+            return web.Response(status=400, text="bad record")
+        self.records += records
+        self.took += numbers
+        answer = ExportLogsServiceResponse().SerializeToString()
+        return web.Response(body=answer, content_type="application/x-protobuf")
+
+
 def strict_json(line: bytes) -> Any:
     """As a strict server reads it: a key that is there twice is an error."""
     return json.loads(line, object_pairs_hook=no_repeats)
@@ -131,4 +197,5 @@ def no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return made
 
 
-SIDES: dict[str, type[HttpSide]] = {side.plugin: side for side in (HttpSide, EsSide, OpensearchSide, SplunkSide)}
+ALL_SIDES: tuple[type[HttpSide], ...] = (HttpSide, EsSide, OpensearchSide, SplunkSide, LokiSide, OtlpSide)
+SIDES: dict[str, type[HttpSide]] = {side.plugin: side for side in ALL_SIDES}

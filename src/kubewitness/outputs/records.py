@@ -78,6 +78,24 @@ def of_records(deliveries: Sequence[Delivery], numbers: Iterable[int]) -> list[D
     return found
 
 
+def grouped(deliveries: Sequence[Delivery], size: int) -> list[list[Delivery]]:
+    """In groups of at most `size` records, in order."""
+    groups: list[list[Delivery]] = []
+    room = 0
+    for delivery in deliveries:
+        records = len(delivery.chunk)
+        start = 0
+        while start < records:
+            if not room:
+                groups.append([])
+                room = size
+            end = min(records, start + room)
+            groups[-1].append(only(delivery, range(start, end)))
+            room -= end - start
+            start = end
+    return groups
+
+
 def outcome(
     deliveries: Sequence[Delivery],
     refused: dict[int, str],
