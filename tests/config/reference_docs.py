@@ -15,6 +15,7 @@ from kubewitness.filters import FILTERS
 from kubewitness.inputs import INPUTS
 from kubewitness.outputs import OUTPUTS
 from kubewitness.parsers.keys import KEYS as PARSER_KEYS
+from kubewitness.parsers.multiline_rules import KEYS as MULTILINE_KEYS
 
 PAGE = Path(__file__).parents[2] / "docs" / "fluent-bit.md"
 _TABLES = re.compile(r"(?<=<!-- keys -->\n).*?(?=<!-- /keys -->)", re.DOTALL)
@@ -27,6 +28,7 @@ def sections() -> Iterator[tuple[str, Sequence[Key]]]:
     yield "Every filter", FILTER_KEYS
     yield "Every output", OUTPUT_KEYS
     yield "Parsers", PARSER_KEYS
+    yield "Multiline parsers", MULTILINE_KEYS
     for kind, plugins in (("Input", INPUTS), ("Filter", FILTERS), ("Output", OUTPUTS)):
         for name, (module, _) in sorted(plugins.items()):
             yield f"{kind} `{name}`", importlib.import_module(module).KEYS

@@ -19,5 +19,6 @@ KEYS = (
     Key("decode_field", doc="`json FIELD`: the text of a field is JSON, its keys are put beside it", multi=True),
     Key("decode_field_as", doc="`json|escaped|escaped_utf8|mysql_quoted FIELD [try_next|do_next]`: the field decoded",
         multi=True),
+    Key("cri_fields", "list", "time,stream,logtag,message", "ours, of format cri: names of the four fields"),
     Key("logfmt_no_bare_keys", "bool", "off", "of format logfmt: a word without `=` means that it does not match"),
 )  # fmt: skip

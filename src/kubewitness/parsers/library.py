@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib import resources
 from pathlib import Path
 
@@ -15,15 +16,23 @@ from kubewitness.contracts import Parser
 from kubewitness.errors import UsageError
 from kubewitness.parsers import parser_of
 from kubewitness.parsers.keys import KEYS
+from kubewitness.parsers.multiline_rules import BUILT_IN, MultilineParser, multiline_parser_of
+from kubewitness.parsers.multiline_rules import KEYS as MULTILINE_KEYS
 
 
 class Library:
     """Parsers by name. Those of the configuration are made at once, so that what is wrong with one is told at the
     start, with file and line; a bundled one when it is asked for first."""
 
-    def __init__(self, sections: Sequence[Section] = (), clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        sections: Sequence[Section] = (),
+        multiline: Sequence[Section] = (),
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._clock = clock
         self._parsers = {section.plugin: _made(section, clock) for section in sections}
+        self._multiline = {section.plugin: self._made_multiline(section) for section in multiline}
 
     def parser(self, name: str) -> Parser:
         """UsageError when there is none of this name, with the nearest one."""
@@ -34,6 +43,21 @@ class Library:
                 raise UsageError(f"there is no parser {name!r}{nearest(name, [*self._parsers, *known])}")
             self._parsers[name] = _made(known[name], self._clock)
         return self._parsers[name]
+
+    def multiline(self, name: str) -> MultilineParser:
+        """UsageError when there is none of this name, with the nearest one."""
+        name = name.strip()
+        if name not in self._multiline:
+            if name not in BUILT_IN:
+                known = [*self._multiline, *BUILT_IN]
+                raise UsageError(f"there is no multiline parser {name!r}{nearest(name, known)}")
+            self._multiline[name] = BUILT_IN[name]()
+        return self._multiline[name]
+
+    def _made_multiline(self, section: Section) -> MultilineParser:
+        keys = section.given(MULTILINE_KEYS)
+        with _located(section):
+            return multiline_parser_of({"name": section.plugin} | keys, self.parser)
 
 
 @functools.cache
@@ -47,8 +71,15 @@ def bundled() -> dict[str, Section]:
 
 def _made(section: Section, clock: Callable[[], float]) -> Parser:
     keys = section.given(KEYS)
-    try:
+    with _located(section):
         return parser_of({"name": section.plugin} | keys, clock)
+
+
+@contextlib.contextmanager
+def _located(section: Section) -> Iterator[None]:
+    """Puts file and line before what is wrong."""
+    try:
+        yield
     except UsageError as e:
-        named = next((key for key in keys if repr(key) in str(e)), "")
+        named = next((key for key in section.keys if repr(key) in str(e)), "")
         raise UsageError(f"{section.where(named)}: {e}") from e
