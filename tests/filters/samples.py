@@ -110,6 +110,10 @@ SAMPLES: Mapping[str, Sequence[Sample]] = {
         Sample([("keep", "has(record.log) && record.log != 'aa'"), ("on_error", "drop")], drops=True),
         Sample([("set", "n size(record)"), ("set", "log record.verb + tag")], changes=True),
     ],
+    "parser": [
+        Sample([("key_name", "log"), ("parser", "json"), ("parser", "logfmt"), ("reserve_data", "on")], changes=True),
+        Sample([("key_name", "log"), ("parser", "json"), ("preserve_key", "on"), ("unescape_key", "on")], changes=True),
+    ],
     "dedupe": [
         Sample([], drops=True),
         Sample([("key", "log"), ("key", "$user['username']"), ("max_keys", "2")], drops=True),

@@ -21,6 +21,7 @@ FILTERS: dict[str, tuple[str, str]] = {
     "redact": ("kubewitness.filters.redact", "Redact"),
     "dedupe": ("kubewitness.filters.dedupe", "Dedupe"),
     "expr": ("kubewitness.filters.expr", "Expr"),
+    "parser": ("kubewitness.filters.parser", "ParserFilter"),
 }
 
 #: names that are refused, and what to write instead
