@@ -18,7 +18,8 @@ from kubewitness.errors import UsageError
 from kubewitness.filters import FILTERS, REFUSED
 from kubewitness.inputs import INPUTS
 from kubewitness.outputs import OUTPUTS
-from kubewitness.pipeline.filtering import Filters, Step
+from kubewitness.parsers.library import Library
+from kubewitness.pipeline.filtering import Filters, Step, joined_metrics
 from kubewitness.pipeline.routing import Routed
 
 #: the plugins that a configuration may name
@@ -27,6 +28,8 @@ KNOWN = Known(inputs=INPUTS, filters=FILTERS, outputs=OUTPUTS, refused=REFUSED)
 _FOR_INPUTS = ("tag", "alias")
 #: filters that give records tags which no section names
 _RETAGGING = ("rewrite_tag",)
+#: filters that ask for parsers by name
+_PARSING = ("parser",)
 
 
 class Service:
@@ -64,6 +67,7 @@ class Parts:
         self._exit_on_eof = exit_on_eof
         self._dry = dry
         self.warnings = list(tree.warnings)
+        self._library = Library(tree.parsers)
         self.memory = self._storage_type() == "memory"
         # A repeat is recognised by its key: in the journal, and in the store's.
         self._keyed = not self.memory or any(s.plugin == "store" for s in tree.outputs)
@@ -118,8 +122,13 @@ class Parts:
     def _filter(self, section: Section, name: str) -> tuple[Options, Filter]:
         module, made = plugin(FILTERS[section.plugin])
         common, own = parted(section, getattr(module, "KEYS", ()), FILTER_KEYS)
+        more = {"find": self._library.parser} if section.plugin in _PARSING else {}
         with located(section):
-            return common, cast(Filter, made([pair for pair in section.pairs if pair[0] in own], name=name))
+            return common, cast(Filter, made([pair for pair in section.pairs if pair[0] in own], name=name, **more))
+
+    def metrics(self) -> str:
+        """What filters count for others, as Prometheus text."""
+        return joined_metrics([f.metrics() for f in (*self.processors, self.filters)])
 
     def _output(self, section: Section, name: str) -> Routed:
         if section.processors:

@@ -158,5 +158,5 @@ class _Pipeline:
             from kubewitness.web.monitor import Monitor
 
             host, port = self._service.monitor
-            supervisor.add_service("monitor", Monitor(host, port, supervisor.health).run)
+            supervisor.add_service("monitor", Monitor(host, port, supervisor.health, self._parts.metrics).run)
         await supervisor.run(until_inputs_end=self._exit_on_eof)

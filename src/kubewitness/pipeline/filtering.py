@@ -7,7 +7,7 @@ first one, as in Fluent Bit, but never again through one that retagged it: there
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from kubewitness.contracts import Batch, Filter, Sink, Taken
@@ -64,6 +64,22 @@ class Filters:
     def health(self) -> dict[str, dict[str, object]]:
         """By filter's name: records and bytes that came, dropped, added, emitted under another tag; its own numbers."""
         return {s.filter.name: {**s.filter.health(), **s.counts} for s in self._steps}
+
+    def metrics(self) -> str:
+        """What filters count for others (`log_to_metrics`), as Prometheus text."""
+        return joined_metrics([step.filter.metrics() for step in self._steps if hasattr(step.filter, "metrics")])
+
+
+def joined_metrics(texts: Iterable[str]) -> str:
+    """Prometheus texts as one. What a metric is, is said once, though two filters count into it."""
+    said: set[str] = set()
+    lines = []
+    for line in "".join(texts).splitlines(keepends=True):
+        about = " ".join(line.split(" ", 3)[:3]) if line.startswith("#") else ""
+        if about not in said or not about:
+            lines.append(line)
+        said.add(about)
+    return "".join(lines)
 
 
 def _count(counts: dict[str, int], chunk: Chunk, left: Sequence[Chunk]) -> None:

@@ -20,12 +20,19 @@ _SECONDS = 5.0
 
 
 class Monitor:
-    """`health`: of the supervisor, {"healthy": bool, ...}."""
+    """`health`: of the supervisor, {"healthy": bool, ...}. `metrics`: further ones, as Prometheus text."""
 
-    def __init__(self, host: str, port: int, health: Callable[[], Mapping[str, object]]) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        health: Callable[[], Mapping[str, object]],
+        metrics: Callable[[], str] = str,
+    ) -> None:
         self._host = host
         self._port = port
         self._health = health
+        self._metrics = metrics
         self._started = time.monotonic()
 
     async def run(self) -> None:
@@ -64,7 +71,8 @@ class Monitor:
         if path in ("/readyz", "/api/v1/health"):
             return ("200 OK", text, b"ok\n") if health["healthy"] else ("503 Service Unavailable", text, b"error\n")
         if path in ("/metrics", "/api/v1/metrics/prometheus"):
-            return "200 OK", "text/plain; version=0.0.4", prometheus({"pipeline": health}).encode()
+            shown = prometheus({"pipeline": health}) + self._metrics()
+            return "200 OK", "text/plain; version=0.0.4", shown.encode()
         if path == "/api/v1/uptime":
             uptime = {"uptime_sec": int(time.monotonic() - self._started)}
             return "200 OK", "application/json", json.dumps(uptime).encode()
