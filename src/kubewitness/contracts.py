@@ -131,7 +131,11 @@ class Partly(KubewitnessError):
 
 
 class Output(Protocol):
-    """One destination. An attribute `batch_bytes`, if it has one, is how much it is given at once, about."""
+    """One destination.
+
+    It may have more: `batch_bytes` is how much it is given at once, about; `async def start()` is called once, before
+    the first `write`; `def health()` gives numbers of its own.
+    """
 
     name: str
 

@@ -138,6 +138,8 @@ class Parts:
         common, own = parted(section, getattr(module, "KEYS", ()), OUTPUT_KEYS)
         if section.plugin == "store" and "state" not in own:
             own = {"state": str(self._paths.root), "store": self._paths.store_uri} | own
+        if section.plugin == "s3" and not own.get("store_dir"):
+            own["store_dir"] = str(self._paths.root / "s3")
         wants = self._routes.wanted(section, common, "*")
         with located(section):
             return Routed(cast(Output, made(own, name=name)), wants, name, _retry_limit(common.text("retry_limit")))

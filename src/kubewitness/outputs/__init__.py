@@ -13,6 +13,7 @@ OUTPUTS: dict[str, tuple[str, str]] = {
     "null": ("kubewitness.outputs.null", "NullOutput"),
     "opensearch": ("kubewitness.outputs.opensearch", "OpensearchOutput"),
     "opentelemetry": ("kubewitness.outputs.opentelemetry", "OpentelemetryOutput"),
+    "s3": ("kubewitness.outputs.s3", "S3Output"),
     "splunk": ("kubewitness.outputs.splunk", "SplunkOutput"),
     "stdout": ("kubewitness.outputs.stdout", "StdoutOutput"),
     "store": ("kubewitness.outputs.store", "StoreOutput"),

@@ -65,6 +65,9 @@ class DeliveryLoop:
     async def open(self) -> None:
         """Registers with the feed, so that nothing is deleted before this output has it."""
         self._seq = await self._feed.open(self._cursor)
+        begin = getattr(self._output, "start", None)
+        if begin is not None:
+            await begin()
 
     async def run(self) -> None:
         """Until the feed is finished and everything is delivered. Raises only what the feed raises."""

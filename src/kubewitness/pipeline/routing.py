@@ -48,6 +48,11 @@ class Routed:
     async def write(self, deliveries: Sequence[Delivery]) -> None:
         await self.output.write(deliveries)
 
+    async def start(self) -> None:
+        begin = getattr(self.output, "start", None)
+        if begin is not None:
+            await begin()
+
     def health(self) -> Mapping[str, object]:
         """What the output itself tells, if it does."""
         own = getattr(self.output, "health", None)

@@ -89,9 +89,9 @@ class ObjectDir:
         meta = _calling(self, lambda store: store.head(self.key))
         return Found(self.name, meta["size"], meta["last_modified"].timestamp())
 
-    def write(self, data: bytes | Path) -> None:
-        """Makes or replaces the object; a file is sent in parts."""
-        _calling(self, lambda store: store.put(self.key, data))
+    def write(self, data: bytes | Path, attributes: dict[str, str] | None = None, part_bytes: int = 5_242_880) -> None:
+        """Makes or replaces the object; a file is sent in parts of so many bytes. `attributes`: as `Content-Type`."""
+        _calling(self, lambda store: store.put(self.key, data, attributes=attributes, chunk_size=part_bytes))
 
     def delete(self) -> None:
         """Removes the object, if it is there."""

@@ -1,0 +1,198 @@
+"""Output `s3`: what waits on disk, what becomes an object, under which name; against a far side of the suite's own, and
+(marker s3) against SeaweedFS."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zstandard
+from aiohttp import web
+
+from kubewitness.contracts import Delivery, Partly
+from kubewitness.errors import Retry, UsageError
+from kubewitness.outputs.s3 import S3Output
+from kubewitness.outputs.s3_names import ObjectNames
+from tests.object_store import BUCKET, ObjectStore, object_store
+from tests.outputs.far_side import FarSide
+from tests.outputs.test_es import logs
+
+pytestmark = pytest.mark.timeout(60)
+
+
+class Bucket(FarSide):
+    """PUT Object of the S3 protocol, signed; what is larger comes in parts only from SeaweedFS's test."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.objects: dict[str, bytes] = {}
+        self.down = False
+
+    def take(self, request: web.Request, body: bytes) -> web.Response:
+        if self.down:
+            return web.Response(status=403, text="<Error><Code>AccessDenied</Code></Error>")
+        assert request.method == "PUT", request.method
+        assert request.headers["Authorization"].startswith("AWS4-HMAC-SHA256 Credential=kw-key/"), request.headers
+        self.objects[request.path] = body
+        return web.Response(headers={"ETag": '"x"'})
+
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        # the encoding is the object's, not the request's
+        self.requests.append(request)
+        return self.take(request, await request.read())
+
+
+@pytest.fixture
+async def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bucket]:
+    credentials = tmp_path / "credentials"
+    credentials.write_text("[default]\naws_access_key_id = kw-key\naws_secret_access_key = kw-secret\n")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(credentials))
+    async with Bucket() as made:
+        yield made
+        assert made.wrong == []
+
+
+def output(bucket: Bucket, directory: Path, **keys: str) -> S3Output:
+    endpoint = f"http://127.0.0.1:{bucket.port}"
+    return S3Output(
+        {"bucket": "b", "endpoint": endpoint, "store_dir": str(directory), "json_date_key": "false", **keys}
+    )
+
+
+async def test_what_waits_becomes_one_object_a_tag_at_the_end(bucket: Bucket, tmp_path: Path) -> None:
+    made = output(
+        bucket, tmp_path / "s3", s3_key_format="/k/$TAG[1]/%Y/%m/%d-$UUID.jsonl", content_type="application/json"
+    )
+    await made.start()
+    await made.write([Delivery(1, logs('{"n":1}')), Delivery(2, logs('{"n":2}', tag="kube.bank"))])
+    await made.write([Delivery(3, logs('{"n":3}'))])
+    assert (bucket.objects, made.health()["buffered_objects"]) == ({}, 2)
+    await made.close()
+    found = {re.sub("-[0-9a-f]{8}", "-U", name): body for name, body in bucket.objects.items()}
+    assert found == {
+        "/b/k/shop/2023/11/14-U.jsonl": b'{"n":1}\n{"n":3}\n',
+        "/b/k/bank/2023/11/14-U.jsonl": b'{"n":2}\n',
+    }
+    assert bucket.requests[0].headers["Content-Type"] == "application/json"
+    assert (made.health()["objects"], made.health()["buffered_bytes"]) == (2, 0)
+    assert list((tmp_path / "s3").rglob("*.lines")) == []
+
+
+async def test_an_object_is_made_at_its_size_and_at_its_age(bucket: Bucket, tmp_path: Path) -> None:
+    made = output(bucket, tmp_path / "s3", total_file_size="10", static_file_path="on", s3_key_format="$INDEX")
+    await made.start()
+    for n in range(3):
+        await made.write([Delivery(n, logs(f'{{"n":{n},"x":1}}'))])
+    assert list(bucket.objects.values()) == [b'{"n":0,"x":1}\n', b'{"n":1,"x":1}\n']
+    await made.close()
+    aged = output(bucket, tmp_path / "s3", upload_timeout="50ms", s3_key_format="aged-$INDEX", static_file_path="on")
+    await aged.start()
+    await aged.write([Delivery(9, logs('{"n":9}'))])
+    while "/b/aged-0" not in bucket.objects:
+        await asyncio.sleep(0.05)
+    await aged.close()
+
+
+@pytest.mark.parametrize(
+    ("how", "unpack"), [("gzip", gzip.decompress), ("zstd", zstandard.ZstdDecompressor().stream_reader)]
+)
+async def test_objects_are_compressed_as_they_say(bucket: Bucket, tmp_path: Path, how: str, unpack: Any) -> None:
+    made = output(bucket, tmp_path / "s3", compression=how, log_key="$m")
+    await made.start()
+    await made.write([Delivery(1, logs('{"m":"a\\nb"}', '{"m":{"k":1}}'))])
+    await made.close()
+    ((name, body),) = bucket.objects.items()
+    plain = unpack(body)
+    assert (plain if isinstance(plain, bytes) else plain.read()) == b'a b\n{"k":1}\n'
+    assert bucket.requests[0].headers["Content-Encoding"] == how
+    assert name.startswith("/b/fluent-bit-logs/kube.shop/2023/11/14/22/13/20-object")
+
+
+async def test_after_a_crash_what_waited_becomes_the_same_object_without_a_torn_line(
+    bucket: Bucket, tmp_path: Path
+) -> None:
+    made = output(bucket, tmp_path / "s3")
+    await made.write([Delivery(1, logs('{"n":1}'))])
+    (lines,) = (tmp_path / "s3").rglob("*.lines")
+    with lines.open("ab") as f:
+        f.write(b'{"n":2')
+    name = json.loads(lines.with_suffix(".name").read_text())["name"]
+    again = output(bucket, tmp_path / "s3")
+    await again.start()
+    await again.write([Delivery(2, logs('{"n":2}'))])
+    assert bucket.objects == {f"/b/{name}": b'{"n":1}\n'}
+    await again.close()
+    assert sorted(bucket.objects.values()) == [b'{"n":1}\n', b'{"n":2}\n']
+
+
+async def test_while_the_far_side_refuses_nothing_grows_nothing_is_lost_and_nothing_comes_twice(
+    bucket: Bucket, tmp_path: Path
+) -> None:
+    made = output(bucket, tmp_path / "s3", total_file_size="5")
+    await made.start()
+    bucket.down = True
+    await made.write([Delivery(1, logs('{"n":1}'))])
+    for _ in range(2):
+        with pytest.raises(Retry):
+            await made.write([Delivery(2, logs('{"n":2}'))])
+    assert made.health()["buffered_bytes"] == 8
+    bucket.down = False
+    await made.write([Delivery(2, logs('{"n":2}'))])
+    await made.close()
+    assert sorted(bucket.objects.values()) == [b'{"n":1}\n', b'{"n":2}\n']
+
+
+async def test_a_full_buffer_holds_back_what_did_not_fit(bucket: Bucket, tmp_path: Path) -> None:
+    made = output(bucket, tmp_path / "s3", store_dir_limit_size="20")
+    with pytest.raises(Partly, match="store_dir_limit_size") as told:
+        await made.write([Delivery(n, logs(f'{{"n":{n}}}')) for n in range(4)])
+    assert [d.seq for d in told.value.left] == [2, 3]
+
+
+def test_names_of_one_second_differ_and_keep_their_extension() -> None:
+    names = ObjectNames("logs/$TAG[0]/%H.json.gz", ".-", fixed=False)
+    made = {names.name("a-b.c", 0) for _ in range(2)}
+    assert len(made) == 2
+    assert all(re.fullmatch(r"logs/a/00-object[0-9a-f]{8}\.json\.gz", name) for name in made)
+    assert ObjectNames("$TAG/$TAG[7]x", ".", fixed=True).name("t", 0) == "t/x"
+
+
+def test_keys_are_checked_before_anything_runs() -> None:
+    with pytest.raises(UsageError, match="'bucket' is missing"):
+        S3Output({})
+    with pytest.raises(UsageError, match="'role_arn' is not supported: credentials are those of the standard chain"):
+        S3Output({"bucket": "b", "role_arn": "arn"})
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    with object_store(tmp_path_factory.mktemp("s3") / "data") as store:
+        yield store
+
+
+@pytest.mark.s3
+async def test_a_real_server_has_an_object_sent_in_parts(
+    server: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in server.env.items():
+        monkeypatch.setenv(name, value)
+    endpoint = f"http://127.0.0.1:{server.port}"
+    keys = {"bucket": BUCKET, "endpoint": endpoint, "store_dir": str(tmp_path / "b"), "json_date_key": "false"}
+    made = S3Output({**keys, "s3_key_format": "/big", "static_file_path": "on"})
+    await made.start()
+    record = json.dumps({"text": "x" * 1000})
+    for n in range(12):
+        await made.write([Delivery(n, logs(*[record] * 1000))])
+    await made.close()
+    assert made.health()["objects"] == 1
+    from kubewitness.store.objectdir import ObjectDir
+
+    assert (
+        ObjectDir(f"s3://{BUCKET}/big?endpoint={endpoint}&region=us-east-1").read() == (record + "\n").encode() * 12_000
+    )
