@@ -8,8 +8,10 @@ engine keeps) and raises UsageError for one that it does not know. See `contract
 OUTPUTS: dict[str, tuple[str, str]] = {
     "es": ("kubewitness.outputs.es", "EsOutput"),
     "file": ("kubewitness.outputs.file", "FileOutput"),
+    "forward": ("kubewitness.outputs.forward", "ForwardOutput"),
     "http": ("kubewitness.outputs.http", "HttpOutput"),
     "loki": ("kubewitness.outputs.loki", "LokiOutput"),
+    "nats": ("kubewitness.outputs.nats", "NatsOutput"),
     "null": ("kubewitness.outputs.null", "NullOutput"),
     "opensearch": ("kubewitness.outputs.opensearch", "OpensearchOutput"),
     "opentelemetry": ("kubewitness.outputs.opentelemetry", "OpentelemetryOutput"),

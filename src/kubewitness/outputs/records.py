@@ -28,9 +28,10 @@ def fields_of(line: bytes) -> dict[str, Any]:
     return found if isinstance(found, dict) else {"log": found}
 
 
-def event(line: bytes, ns: int) -> bytes:
-    """A record as an event of the forward protocol, [[time, {}], record]. What 64 bits do not hold is a float."""
-    head = [event_time(ns), {}]
+def event(line: bytes, ns: int, *, metadata: bool = True) -> bytes:
+    """A record as an event of the forward protocol: [[time, {}], record], which is Fluent Bit's own form, or without
+    `metadata` [time, record], which Fluentd knows, too. What 64 bits do not hold is a float."""
+    head = [event_time(ns), {}] if metadata else event_time(ns)
     try:
         return _pack([head, fields_of(line)])
     except OverflowError:
