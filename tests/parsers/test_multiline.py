@@ -90,6 +90,10 @@ def test_a_trace_is_one_record_and_the_lines_around_it_are_others(parser: str, t
     assert texts("java python go ruby", lines) == ["before\n", trace + "\n", "after\n", "end\n"]
 
 
+def test_an_empty_line_at_the_end_of_a_record_stays() -> None:
+    assert texts("go", ["panic: x", "", "", "next"]) == ["panic: x\n\n\n", "next\n"]
+
+
 def test_parts_of_cri_lines_are_joined_stream_by_stream() -> None:
     lines = [
         "2026-11-22T21:25:09.1Z stdout P one ",

@@ -26,6 +26,8 @@ from kubewitness.pipeline.routing import Routed
 KNOWN = Known(inputs=INPUTS, filters=FILTERS, outputs=OUTPUTS, refused=REFUSED)
 #: common keys that an input sees, too
 _FOR_INPUTS = ("tag", "alias")
+#: inputs that ask for parsers by name
+_PARSING_INPUTS = ("tail",)
 #: filters that give records tags which no section names
 _RETAGGING = ("rewrite_tag",)
 #: filters that ask for parsers by name
@@ -67,7 +69,8 @@ class Parts:
         self._exit_on_eof = exit_on_eof
         self._dry = dry
         self.warnings = list(tree.warnings)
-        self._library = Library(tree.parsers)
+        limit = service.options.number("multiline_buffer_limit")
+        self._library = Library(tree.parsers, tree.multiline_parsers, limit=limit)
         self.memory = self._storage_type() == "memory"
         # A repeat is recognised by its key: in the journal, and in the store's.
         self._keyed = not self.memory or any(s.plugin == "store" for s in tree.outputs)
@@ -96,8 +99,9 @@ class Parts:
         own["tag"] = tag
         if self._exit_on_eof and any(key.name == "exit_on_eof" for key in declared):
             own["exit_on_eof"] = "on"
+        more = {"library": self._library} if section.plugin in _PARSING_INPUTS else {}
         with located(section):
-            return cast(Input, made(own, redact_key=self._redact_key(), keyed=self._keyed))
+            return cast(Input, made(own, redact_key=self._redact_key(), keyed=self._keyed, **more))
 
     def _filters(self) -> Filters:
         steps = []

@@ -39,11 +39,10 @@ _is_object = msgspec.json.Decoder(_Object).decode
 
 class _Docker(msgspec.Struct):
     log: str = ""
-    stream: str | None = ""
-    time: str | None = ""
 
 
 _docker = msgspec.json.Decoder(_Docker).decode
+_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 def lines(chunk: Chunk) -> bytes:
@@ -142,9 +141,13 @@ def _docker_line(raw: bytes, origin: Origin) -> bytes:
     if b"\n" not in raw:
         _is_object(raw)
         return raw
+    return docker_joined(raw)
+
+
+def docker_joined(raw: bytes) -> bytes:
+    """One line of docker's driver of several, the parts of one: `log` is all of theirs, the rest the first's."""
     parts = [_docker(part) for part in raw.split(b"\n")]
-    first = parts[0]
-    return _encode({"log": "".join(part.log for part in parts), "stream": first.stream, "time": first.time})
+    return _encode(_object(raw.partition(b"\n")[0]) | {"log": "".join(part.log for part in parts)})
 
 
 def _json(raw: bytes, origin: Origin) -> bytes:

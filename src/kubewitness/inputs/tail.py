@@ -18,8 +18,9 @@ from kubewitness.contracts import Batch, Sink
 from kubewitness.errors import UsageError
 from kubewitness.formats.ingest import Ingest
 from kubewitness.inputs.tail_files import Choice, FileSet, First
-from kubewitness.inputs.tail_keys import KEYS, form_of
+from kubewitness.inputs.tail_keys import KEYS, shape_of
 from kubewitness.inputs.tail_lines import Lines
+from kubewitness.parsers.library import Library
 from kubewitness.record import Origin
 
 __all__ = ["KEYS", "Tail"]
@@ -36,7 +37,15 @@ _LAST = 20.0
 class Tail:
     """All files of one section."""
 
-    def __init__(self, options: Mapping[str, object], *, redact_key: bytes = b"", keyed: bool = True) -> None:
+    def __init__(
+        self,
+        options: Mapping[str, object],
+        *,
+        redact_key: bytes = b"",
+        keyed: bool = True,
+        library: Library | None = None,
+    ) -> None:
+        """`library`: the parsers that there are; by default those that are bundled."""
         opts = Options("tail", options, KEYS)
         paths = _list(opts.text("path"))
         if not paths:
@@ -51,20 +60,21 @@ class Tail:
         self._refresh = opts.seconds("refresh_interval")
         self._first: First = "rotated" if opts.flag("read_from_head") else "end"
         self._later: First = "rotated" if opts.flag("read_newly_discovered_files_from_head") else "end"
-        form, fields = form_of(opts)
+        shape = shape_of(opts, library or Library())
         origin = Origin(
             "",
             node=opts.text("node"),
             key=opts.text("key"),
             path_key=opts.text("path_key"),
             offset_key=opts.text("offset_key"),
-            fields=fields,
+            fields=shape.fields,
         )
         self._files = FileSet(
-            _choice(opts, paths, form),
-            _lines(opts, form, keyed),
+            _choice(opts, paths, shape.form),
+            _lines(opts, shape.form, keyed),
             origin,
             Ingest(self.cluster, "tail", redact_key, keyed=keyed, tag=opts.text("tag")),
+            shape.parsing,
         )
         self._state, self._last_error = "starting", ""
         self._records = self._duplicates = self._last_record_us = 0

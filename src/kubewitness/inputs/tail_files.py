@@ -19,6 +19,7 @@ import msgspec
 from kubewitness.formats.ingest import LINE_LIMIT, Ingest
 from kubewitness.inputs.rotation import BLOCK, Block, RotatedFile
 from kubewitness.inputs.tail_lines import LineReader, Lines, Open
+from kubewitness.inputs.tail_parsed import ParsedReader, Parsing
 from kubewitness.record import Chunk, Origin
 
 _log = logging.getLogger(__name__)
@@ -64,7 +65,7 @@ class Followed:
     path: str
     target: str
     file: RotatedFile
-    reader: LineReader
+    reader: LineReader | ParsedReader
     #: when its name was missed first (monotonic); 0 as long as it is there
     gone: float = 0.0
     dirty: bool = True
@@ -81,6 +82,7 @@ class FileSet:
     lines: Lines
     origin: Origin
     rejects: Ingest
+    parsing: Parsing | None = None
     followed: dict[str, Followed] = field(default_factory=dict)
     ignored: int = 0
     skipped: int = 0
@@ -142,7 +144,8 @@ class FileSet:
             return
         self.unreadable.pop(path, None)
         origin = msgspec.structs.replace(self.origin, file=path, target=target if target != path else "")
-        reader = LineReader(_with_form(self.lines, form), self._tag(path), origin)
+        lines = LineReader(_with_form(self.lines, form), self._tag(path), origin)
+        reader = ParsedReader(lines, self.parsing) if self.parsing is not None else lines
         reader.open = {o.stream: o for o in position.open} if position is not None else {}
         self.followed[target] = Followed(path, target, file, reader)
 
@@ -196,9 +199,9 @@ class FileSet:
         while size < _TURN:
             block = one.file.next_block(now, final=final)
             if block is None:
-                if final and one.reader.open:
-                    chunks += one.reader.finish()
-                    one.dirty = True
+                late = one.reader.finish() if final and one.reader.open else one.reader.idle(now)
+                chunks += late
+                one.dirty = one.dirty or bool(late)
                 break
             size += len(block.data)
             one.dirty = True

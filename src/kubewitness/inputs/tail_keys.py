@@ -5,9 +5,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeVar
+
 from kubewitness.config.keys import Key, Options
 from kubewitness.errors import UsageError
 from kubewitness.formats.logshapes import CRI_FIELDS
+from kubewitness.inputs.tail_firstline import FirstLine
+from kubewitness.inputs.tail_parsed import Parsing
+from kubewitness.parsers.library import Library
+
+T = TypeVar("T")
 
 _NOTHING = "accepted, without effect: "
 _DURABLE = _NOTHING + "positions are in the journal, committed together with the records"
@@ -40,8 +48,10 @@ KEYS = (
     Key("static_batch_size", "size", "50M", _NOTHING + "files take turns"),
     Key("event_batch_size", "size", "50M", _NOTHING + "files take turns"),
     Key("exit_on_eof", "bool", "false", "ends when all files have been read to their end"),
-    Key("parser", doc="`cri`, `docker`, `json` or none. The parts of a CRI or docker line are always joined"),
-    Key("multiline.parser", doc="`cri`, `docker` or both (each file has the one that its first line has)"),
+    Key("parser", doc="name of a parser. The parts of a CRI or docker line are always joined. No effect beside "
+        "`multiline.parser` and `multiline`"),
+    Key("multiline.parser", "list", doc="names of multiline parsers: a line goes to the one whose record it continues, "
+        "else to the first that it is the beginning of", multi=True),
     Key("tag_regex", doc="regular expression on the file's name; `<name>` in `tag` stands for its group"),
     Key("db", doc=_DURABLE),
     Key("db.sync", "text", "normal", _DURABLE),
@@ -53,12 +63,13 @@ KEYS = (
     Key("progress_check_interval_nsec", "int", "0", _POLLED),
     Key("inotify_watcher", "bool", "true", _POLLED),
     Key("file_cache_advise", "bool", "true", _NOTHING + "the page cache is everyone's"),
-    Key("docker_mode", "bool", "false", _NOTHING + "the parts of docker lines are joined with `parser docker`"),
+    Key("docker_mode", "bool", "false", "joins the parts of docker lines before they are taken apart by `parser`"),
     Key("docker_mode_flush", "int", "4", _NOTHING + "no clock cuts a line in two"),
     Key("docker_mode_parser", doc=_LATER, refused=_REFUSED),
-    Key("multiline", "bool", "false", _LATER, refused=_REFUSED),
-    Key("multiline_flush", "seconds", "4", _NOTHING + "no clock cuts a line in two"),
-    Key("parser_firstline", doc=_LATER, refused=_REFUSED),
+    Key("multiline", "bool", "false", "the older way: records begin with a line that `parser_firstline` fits"),
+    Key("multiline_flush", "seconds", "4", "and wait so long for their next line"),
+    Key("parser_firstline", doc="parser of the first line of a record, with `multiline`"),
+    Key("parser_", "prefix", doc="parser of further lines (`parser_1`, `parser_2`, ...), with `multiline`"),
     Key("unicode.encoding", doc=_LATER, refused=_REFUSED),
     Key("generic.encoding", doc=_LATER, refused=_REFUSED),
     # every input's
@@ -75,20 +86,57 @@ KEYS = (
      "start, or `deliver` it now (for a sidecar, which has no next start)"),
 )  # fmt: skip
 
-_PARSERS = {"": "text", "cri": "cri", "docker": "docker", "json": "json"}
+#: parsers whose lines stay as they are until somebody asks for their fields
+_FORMS = {"": "text", "cri": "cri", "docker": "docker", "json": "json"}
 #: of Fluent Bit's parser `cri`; its multiline parser has other names
 _PARSER_FIELDS = "time,stream,logtag,message"
 
 
-def form_of(opts: Options) -> tuple[str, str]:
-    """(form of the lines, "auto" for the first line's; names of a CRI line's fields)."""
-    parser = opts.text("parser").lower()
-    several = [w.strip().lower() for w in opts.text("multiline.parser").split(",") if w.strip()]
-    if parser not in _PARSERS:
-        raise UsageError(f"tail: 'parser' is {parser!r}; so far it takes cri, docker or json")
-    unknown = [word for word in several if word not in ("cri", "docker")]
-    if unknown:
-        raise UsageError(f"tail: 'multiline.parser' has {unknown[0]!r}; so far it takes cri and docker")
+class Shape(NamedTuple):
+    """How lines become records."""
+
+    #: of the lines, "auto" for the first line's
+    form: str
+    #: names of a CRI line's fields
+    fields: str = _PARSER_FIELDS
+    parsing: Parsing | None = None
+
+
+def shape_of(opts: Options, library: Library) -> Shape:
+    """What `parser`, `multiline.parser` and the older keys say. Raises UsageError for names that are not known."""
+    several = opts.items("multiline.parser")
     if several:
-        return ("auto" if len(set(several)) > 1 else several[0]), CRI_FIELDS
-    return _PARSERS[parser], _PARSER_FIELDS
+        return _several(several, library)
+    if opts.flag("multiline"):
+        return Shape("text", parsing=_older(opts, library))
+    name = opts.text("parser").strip()
+    if name in _FORMS and not library.is_own(name) and (name or not opts.flag("docker_mode")):
+        return Shape(_FORMS[name])
+    parser = _found("parser", name, library.parser) if name else None
+    return Shape("docker" if opts.flag("docker_mode") else "text", parsing=Parsing(parser))
+
+
+def _several(names: Sequence[str], library: Library) -> Shape:
+    if all(name in ("cri", "docker") and not library.is_own_multiline(name) for name in names):
+        return Shape("auto" if len(set(names)) > 1 else names[0], CRI_FIELDS)
+    from kubewitness.parsers.multiline import Multiline
+
+    parsers = [_found("multiline.parser", name, library.multiline) for name in names]
+    return Shape("text", parsing=Parsing(machine=lambda: Multiline(parsers, limit=library.limit)))
+
+
+def _older(opts: Options, library: Library) -> Parsing:
+    if not opts.text("parser_firstline"):
+        raise UsageError("tail: 'multiline' is on; it needs 'parser_firstline'")
+    first = _found("parser_firstline", opts.text("parser_firstline"), library.parser)
+    numbered = {k: v for k, v in opts.prefixed("parser_").items() if k.isdecimal()}
+    others = [_found(f"parser_{k}", numbered[k], library.parser) for k in sorted(numbered, key=int)]
+    wait = opts.seconds("multiline_flush")
+    return Parsing(machine=lambda: FirstLine(first, others, wait=wait, limit=library.limit))
+
+
+def _found(key: str, name: str, find: Callable[[str], T]) -> T:
+    try:
+        return find(name)
+    except UsageError as e:
+        raise UsageError(f"tail: {key!r}: {e}") from e

@@ -208,6 +208,14 @@ class LineReader:
         """The first half of the keys of a file's records; the second is the offset."""
         return hashlib.blake2b(self.how.cluster.encode() + b"\0" + identity, digest_size=8).digest()
 
+    def idle(self, now: float) -> list[Chunk]:
+        """When the file has no more: nothing here waits for the clock."""
+        return []
+
+    def key_at(self, identity: bytes, offset: int) -> bytes:
+        """The key of the record that begins there."""
+        return self.prefix(identity) + offset.to_bytes(8, sys.byteorder) if self.how.keyed else b""
+
     def made(
         self, data: bytes, ends: array[int], keys: bytes, offset: int, notes: dict[int, Note], *, lines: bool
     ) -> Chunk:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kubewitness.config import classic
 from kubewitness.config.keys import nearest
@@ -15,9 +16,11 @@ from kubewitness.config.tree import Draft, Section
 from kubewitness.contracts import Parser
 from kubewitness.errors import UsageError
 from kubewitness.parsers import parser_of
+from kubewitness.parsers.joined import LIMIT
 from kubewitness.parsers.keys import KEYS
-from kubewitness.parsers.multiline_rules import BUILT_IN, MultilineParser, multiline_parser_of
-from kubewitness.parsers.multiline_rules import KEYS as MULTILINE_KEYS
+
+if TYPE_CHECKING:
+    from kubewitness.parsers.multiline_rules import MultilineParser
 
 
 class Library:
@@ -29,10 +32,23 @@ class Library:
         sections: Sequence[Section] = (),
         multiline: Sequence[Section] = (),
         clock: Callable[[], float] = time.time,
+        limit: int = LIMIT,
     ) -> None:
+        """`limit`: characters of a record of several lines."""
+        self.limit = limit
         self._clock = clock
+        self._own = frozenset(section.plugin for section in sections)
+        self._own_multiline = frozenset(section.plugin for section in multiline)
         self._parsers = {section.plugin: _made(section, clock) for section in sections}
         self._multiline = {section.plugin: self._made_multiline(section) for section in multiline}
+
+    def is_own(self, name: str) -> bool:
+        """Whether the configuration itself has a parser of this name."""
+        return name in self._own
+
+    def is_own_multiline(self, name: str) -> bool:
+        """The same of multiline parsers."""
+        return name in self._own_multiline
 
     def parser(self, name: str) -> Parser:
         """UsageError when there is none of this name, with the nearest one."""
@@ -46,6 +62,8 @@ class Library:
 
     def multiline(self, name: str) -> MultilineParser:
         """UsageError when there is none of this name, with the nearest one."""
+        from kubewitness.parsers.multiline_rules import BUILT_IN
+
         name = name.strip()
         if name not in self._multiline:
             if name not in BUILT_IN:
@@ -55,6 +73,10 @@ class Library:
         return self._multiline[name]
 
     def _made_multiline(self, section: Section) -> MultilineParser:
+        # regular expressions cost memory that a pipeline without them does not need
+        from kubewitness.parsers.multiline_rules import KEYS as MULTILINE_KEYS
+        from kubewitness.parsers.multiline_rules import multiline_parser_of
+
         keys = section.given(MULTILINE_KEYS)
         with _located(section):
             return multiline_parser_of({"name": section.plugin} | keys, self.parser)

@@ -11,26 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from kubewitness.parsers.joined import LIMIT, Joined
 from kubewitness.parsers.multiline_rules import START, MultilineParser, Rule
 from kubewitness.parsers.regex import TIMEOUT
 
 T = TypeVar("T")
-#: characters of a record (Fluent Bit's multiline_buffer_limit)
-LIMIT = 2_000_000
-
-
-class Joined(NamedTuple, Generic[T]):
-    """One record."""
-
-    text: str
-    #: of its lines, in their order
-    items: list[T]
-    #: the first line's fields, with all of the text in the content's place; None when lines are text
-    fields: dict[str, Any] | None
-    #: of the first line, when its parser found one
-    time_ns: int | None
-    #: a piece of a record that is longer than the limit
-    cut: bool = False
 
 
 @dataclass(slots=True)
@@ -138,8 +123,8 @@ class _One(Generic[T]):
         open_ = self.open.pop(group, None)
         if open_ is None:
             return []
-        text = "".join(open_.parts)
-        return [joined(text, open_.items, open_.fields, open_.time_ns, self._key, self.whole_lines, cut)]
+        text = "".join(open_.parts) + ("\n" if self.whole_lines and not open_.ended else "")
+        return [Joined(text, open_.items, _with_text(open_.fields, self._key, text), open_.time_ns, cut)]
 
 
 class Multiline(Generic[T]):
@@ -174,8 +159,11 @@ class Multiline(Generic[T]):
                 return done
         done += self._last_flushed()
         own = None if fields is None else dict(fields)
-        content = str(own.get(self._key, "")) if own is not None else text
-        done.append(joined(content, [item], own, None, self._key, all(one.whole_lines for one in self._all)))
+        if own is not None:
+            text = str(own.get(self._key, ""))
+        elif all(one.whole_lines for one in self._all) and not text.endswith("\n"):
+            text += "\n"
+        done.append(Joined(text, [item], own, None))
         return done
 
     def _last_flushed(self) -> list[Joined[T]]:
@@ -204,21 +192,9 @@ class Multiline(Generic[T]):
         return [item for one in self._all for open_ in one.open.values() for item in open_.items]
 
 
-def joined(
-    text: str,
-    items: list[T],
-    fields: dict[str, Any] | None,
-    time_ns: int | None,
-    key: str,
-    whole_lines: bool,
-    cut: bool = False,
-) -> Joined[T]:
-    """A record of these lines."""
-    if whole_lines and not text.endswith("\n"):
-        text += "\n"
-    if fields is not None and key in fields:
-        fields = fields | {key: text}
-    return Joined(text, items, fields, time_ns, cut)
+def _with_text(fields: dict[str, Any] | None, key: str, text: str) -> dict[str, Any] | None:
+    """The first line's fields with the text of all."""
+    return fields | {key: text} if fields is not None and key in fields else fields
 
 
 def _fitting(rules: Sequence[Rule], state: str, text: str) -> Rule | None:
