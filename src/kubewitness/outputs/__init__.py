@@ -6,8 +6,10 @@ engine keeps) and raises UsageError for one that it does not know. See `contract
 
 #: plugin name -> (module, class); imported only when used
 OUTPUTS: dict[str, tuple[str, str]] = {
+    "counter": ("kubewitness.outputs.counter", "CounterOutput"),
     "es": ("kubewitness.outputs.es", "EsOutput"),
     "file": ("kubewitness.outputs.file", "FileOutput"),
+    "flowcounter": ("kubewitness.outputs.flowcounter", "FlowcounterOutput"),
     "forward": ("kubewitness.outputs.forward", "ForwardOutput"),
     "http": ("kubewitness.outputs.http", "HttpOutput"),
     "loki": ("kubewitness.outputs.loki", "LokiOutput"),
@@ -16,7 +18,9 @@ OUTPUTS: dict[str, tuple[str, str]] = {
     "opensearch": ("kubewitness.outputs.opensearch", "OpensearchOutput"),
     "opentelemetry": ("kubewitness.outputs.opentelemetry", "OpentelemetryOutput"),
     "s3": ("kubewitness.outputs.s3", "S3Output"),
+    "slack": ("kubewitness.outputs.slack", "SlackOutput"),
     "splunk": ("kubewitness.outputs.splunk", "SplunkOutput"),
     "stdout": ("kubewitness.outputs.stdout", "StdoutOutput"),
     "store": ("kubewitness.outputs.store", "StoreOutput"),
+    "syslog": ("kubewitness.outputs.syslog", "SyslogOutput"),
 }

@@ -1,0 +1,75 @@
+"""Output `slack`: records as messages to an incoming webhook. Source: Slack's manual, "Sending messages using incoming
+webhooks". Meant for a few records an hour (findings, a filter's remainder): Slack takes about one message a second."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from urllib.parse import urlsplit
+
+import msgspec
+
+from kubewitness.config.keys import Key, Options
+from kubewitness.contracts import Delivery
+from kubewitness.errors import UsageError
+from kubewitness.outputs.credentials import Secret, secret_keys
+from kubewitness.outputs.http_keys import HTTP_KEYS, place
+from kubewitness.outputs.http_sender import HttpSender
+from kubewitness.outputs.lines import objects
+from kubewitness.outputs.records import grouped, in_order
+
+KEYS = (
+    *secret_keys("webhook", "address of the webhook; it is a secret"),
+    Key("records_per_message", "int", "10", "records that one message has, at most (not in Fluent Bit)"),
+    *(key._replace(default="", doc="accepted, without effect: the webhook's") for key in place(443)),
+    *HTTP_KEYS,
+)  # fmt: skip
+
+#: characters that Slack shows of one record
+_SHOWN = 3000
+_encode = msgspec.json.Encoder().encode
+
+
+class SlackOutput:
+    """At least once."""
+
+    batch_bytes = 100_000
+
+    def __init__(self, keys: Mapping[str, str], name: str = "slack") -> None:
+        what = f"output {name}"
+        opts = Options(what, keys, KEYS)
+        self.name = name
+        self._webhook = Secret(what, opts, "webhook")
+        parts = urlsplit(self._webhook.value())
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise UsageError(f"{what}: 'webhook' is not an address such as https://hooks.slack.com/services/...")
+        secure = parts.scheme == "https"
+        where = {
+            "host": parts.hostname,
+            "port": str(parts.port or (443 if secure else 80)),
+            "tls": "on" if secure else "off",
+        }
+        self._sender = HttpSender(what, Options(what, {**keys, **where}, KEYS))
+        self._sender.secrets.append(self._webhook)
+        self._records = opts.number("records_per_message") or 1
+
+    def wants(self, chunk_table: str, tag: str) -> bool:
+        return True
+
+    async def write(self, deliveries: Sequence[Delivery]) -> None:
+        await in_order(grouped(deliveries, self._records), self._message)
+
+    async def close(self) -> None:
+        await self._sender.close()
+
+    async def _message(self, deliveries: Sequence[Delivery]) -> None:
+        lines = [f"{d.chunk.tag}: {_shown(line)}" for d in deliveries for line in objects(d.chunk)]
+        path = urlsplit(self._webhook.value()).path
+        await self._sender.send(path, _encode({"text": "\n".join(lines)}), {"Content-Type": "application/json"})
+
+
+def _shown(line: bytes) -> str:
+    """As Slack takes text: its three control characters escaped, and not too long."""
+    text = line.decode("utf-8", "replace")
+    if len(text) > _SHOWN:
+        text = f"{text[:_SHOWN]}... ({len(text)} characters)"
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
