@@ -77,7 +77,7 @@ OUT = "[OUTPUT]\n  Name null\n"
         (IN + OUT + "[STREAM_TASK]\n  Name x\n", "conf:6: .*there is no stream processor"),
         ("  Name tail\n", "conf:1: a key must stand below a section"),
         ("[INPUT]\nName tail\n", "conf:2: a key must be indented below its section"),
-        ("[INPUT]\n  Name tail\n    Path x\n", "conf:3: this key is not indented as the first"),
+        ("[INPUT]\n  Name tail\n   Path x\n", "conf:3: this key is not indented as the first"),
         ("[INPUT]\n  Name tail\n\tPath x\n", r"conf:3: this key is not indented .* \(tabs and spaces are mixed\)"),
         ("[INPUT]\n  Name\n", "conf:2: key 'Name' has no value"),
         ("[INPUT]\n  Path x\n", "conf:1: this input has no `name`"),

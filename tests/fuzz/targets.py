@@ -16,6 +16,10 @@ from kubewitness.formats.sniff import sniff
 from kubewitness.inputs.kubernetes_events_watch import ListWatch, Plan
 from kubewitness.kube import Resource
 from kubewitness.kube.lines import LineSplitter
+from kubewitness.parsers import PARSERS, parser_of
+from kubewitness.parsers.library import Library
+from kubewitness.parsers.multiline import Multiline
+from kubewitness.parsers.multiline_rules import BUILT_IN
 from kubewitness.record import TABLES, Chunk
 from tests.formats.records import KEY, audit_event, core_event, dumps
 from tests.fuzz.pieces import SECRETS
@@ -147,8 +151,36 @@ def _fed_whole(worker: Ingest, record: bytes) -> list[Chunk]:
     return worker.take()
 
 
+#: of every format, with all that a section can ask for
+_RICH = {
+    "regex": r"^(?<time>\S*) (?<log>.*)$",
+    "time_format": "%Y-%m-%dT%H:%M:%S.%L%z",
+    "types": "log:integer level:bool",
+    "decode_field": "json log",
+    "decode_field_as": "escaped_utf8 log do_next\njson log",
+}
+_PARSERS = [parser_of({"name": kind, "format": kind} | _RICH, lambda: 1.8e9) for kind in PARSERS]
+_MULTILINE = [Library().multiline(name) for name in BUILT_IN]
+
+
+def parsers(data: bytes) -> None:
+    """Bytes as a record of every parser, and their lines as those of the multiline parsers: each comes out once."""
+    for parser in _PARSERS:
+        parsed = parser.parse(data)
+        if parsed is not None:
+            assert isinstance(parsed.fields, dict)
+            assert isinstance(parsed.time_ns, int | None)
+    machine: Multiline[int] = Multiline(_MULTILINE, limit=1000)
+    found = []
+    lines = data.decode("utf-8", "backslashreplace").split("\n")
+    for i, line in enumerate(lines):
+        found += machine.add(line, i)
+    found += machine.flush()
+    assert sorted(item for record in found for item in record.items) == list(range(len(lines)))
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
-    target.__name__: target for target in (lines, body, whole_body, watch, any_value, secrets)
+    target.__name__: target for target in (lines, body, whole_body, watch, any_value, secrets, parsers)
 }
 
 

@@ -27,6 +27,7 @@ LONG = {
     "whole_body": 350_000,
     "body": 120_000,
     "secrets": 80_000,
+    "parsers": 100_000,
 }
 SCALE = float(os.environ.get("KUBEWITNESS_FUZZ_SCALE", "1"))
 

@@ -243,6 +243,7 @@ def test_every_key_is_accepted_with_its_default_and_has_a_meaning(tmp_path: Path
         ({"path": "x", "parser": "ngnix"}, r"'parser': there is no parser 'ngnix'; did you mean 'nginx'\?"),
         ({"path": "x", "multiline.parser": "cri, jav"}, r"'multiline.parser': there is no .* did you mean 'java'\?"),
         ({"path": "x", "multiline": "on"}, "'multiline' is on; it needs 'parser_firstline'"),
+        ({"path": "x", "parser_one": "json"}, "unknown key 'parser_one'"),
         ({"path": "x", "generic.encoding": "GBK"}, "'generic.encoding' is not supported: not built yet"),
         ({"path": "x", "tag_regex": "("}, "'tag_regex' is no regular expression"),
         ({"path": "x", "unfinished_at_stop": "drop"}, "it takes keep or deliver"),

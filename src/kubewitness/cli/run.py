@@ -56,6 +56,8 @@ def run(args: argparse.Namespace) -> int:
         _log_to(service.options)
     paths = paths_of(args)
     parts = Parts(tree, service, paths, strict=True, exit_on_eof=args.exit_on_eof, dry=args.dry_run)
+    for warning in parts.warnings:
+        log.warning("%s", warning)
     if args.dry_run:
         print(f"{tree.path}: ok, {len(parts.inputs)} inputs, {len(parts.outputs)} outputs")
         return 0

@@ -1,8 +1,8 @@
 """Fluent Bit's classic format: `[SECTION]`, indented `key value` lines, `@SET`, `@INCLUDE`.
 
-A line begins at the margin with `[NAME]`, `@` or `#`, or it is a key, indented as deep as the first one of its file. A
-value is all that follows the first white space, comments included; the source of the format is Fluent Bit's manual
-("Classic mode").
+A line begins at the margin with `[NAME]`, `@` or `#`, or it is a key, indented as deep as the first one of its file, or
+twice as deep. A value is all that follows the first white space, comments included; the source of the format is Fluent
+Bit's manual ("Classic mode").
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class _Reader:
         self._indent = self._indent or indent
         if body.startswith("["):
             raise UsageError(f"{at}: groups within a section are not supported; write processors in YAML")
-        if indent != self._indent:
+        if indent not in (self._indent, 2 * self._indent):
             mixed = " (tabs and spaces are mixed)" if set(indent) != set(self._indent) else ""
             raise UsageError(f"{at}: this key is not indented as the first of the file is{mixed}")
         name, *rest = body.split(None, 1)

@@ -52,7 +52,7 @@ class _Reader:
             if len(self._draft.files) > 1:
                 return  # an included file may be empty
             raise UsageError(f"{self._path}: empty; a pipeline needs `pipeline` with `inputs` and `outputs`")
-        top = self._mapping(root, "the file", _TOP)
+        top = {k: v for k, v in self._mapping(root, "the file", _TOP).items() if not v.tag.endswith(":null")}
         if "env" in top:
             self._env(top["env"])
         for item in self._items(top.get("includes"), "includes"):

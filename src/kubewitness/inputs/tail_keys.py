@@ -104,6 +104,9 @@ class Shape(NamedTuple):
 
 def shape_of(opts: Options, library: Library) -> Shape:
     """What `parser`, `multiline.parser` and the older keys say. Raises UsageError for names that are not known."""
+    for name in opts.prefixed("parser_"):
+        if not name.isdecimal() and name not in ("", "firstline"):
+            raise UsageError(f"tail: unknown key {'parser_' + name!r}; further parsers are 'parser_1', 'parser_2', ...")
     several = opts.items("multiline.parser")
     if several:
         return _several(several, library)
