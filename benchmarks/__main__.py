@@ -1,6 +1,6 @@
 """`make bench`: the workloads beside their yardsticks in the same run, as whole processes.
 
-    python -m benchmarks [lines] [store] [queries] [help] [--megabytes 300] [--records 10000000] [--runs 3]
+    python -m benchmarks [lines] [filters] [store] [queries] [help] [--megabytes 300] [--records 10000000] [--runs 3]
 
 Input is generated once into ./bench-data (not committed). Prints a table; benchmarks/RESULTS.md keeps the
 figures of the runs worth keeping, with what limits each.
@@ -53,6 +53,9 @@ def throughput(megabytes: int, runs: int, which: set[str]) -> None:
             )
             if "lines" in which:
                 costs.setdefault("audit file -> JSON lines (run, memory)", []).append(to_lines(source, work))
+            if "filters" in which:
+                for name, filters in FILTERED.items():
+                    costs.setdefault(f"audit file -> {name} -> JSON lines", []).append(to_lines(source, work, filters))
             if "store" in which:
                 costs.setdefault("audit file -> store (import)", []).append(to_store(source, work / "state"))
                 stored_bytes = sum(f.stat().st_size for f in (work / "state").rglob("*") if f.is_file())
@@ -63,14 +66,27 @@ def throughput(megabytes: int, runs: int, which: set[str]) -> None:
         print(f"\nstate on disk: {stored_bytes / records:.0f} bytes a record, raw included")
 
 
-def to_lines(source: Path, work: Path) -> Cost:
-    """Tail to the end of the file, decode, write through: `run` with memory buffering."""
+#: name -> filters as YAML
+FILTERED = {
+    "grep, a choice of words": """[{name: grep, match: "*", exclude: "verb ^(get|list|watch)$"}]""",
+    "grep, two expressions": (
+        """[{name: grep, match: "*", regex: ["$user['username'] ^system:serviceaccount:.*", """
+        """"$objectRef['namespace'] .+"]}]"""
+    ),
+    "modify, adds a key": """[{name: modify, match: "*", add: cluster east}]""",
+    "expr, keep": """[{name: expr, match: "*", keep: "record.verb != 'get' && record.stage == 'ResponseComplete'"}]""",
+}
+
+
+def to_lines(source: Path, work: Path, filters: str = "[]") -> Cost:
+    """Tail to the end of the file, decode, filter, write through: `run` with memory buffering."""
     config = work / "lines.yaml"
     config.write_text(
         "service: {flush: 1}\n"
         "pipeline:\n"
         "  inputs:\n"
         f"    - {{name: kubernetes_audit, audit_file: {source.absolute()}, storage.type: memory}}\n"
+        f"  filters: {filters}\n"
         "  outputs:\n"
         f"    - {{name: file, match: '*', path: {work.absolute()}, file: lines.out, format: plain}}\n"
     )
@@ -78,8 +94,12 @@ def to_lines(source: Path, work: Path) -> Cost:
         python("-m", "kubewitness", "run", "-c", str(config), "--exit-on-eof"),
         env={"KUBEWITNESS_STATE": str(work / "s")},
     )
-    if (work / "lines.out").stat().st_size != source.stat().st_size:
+    size = (work / "lines.out").stat().st_size
+    (work / "lines.out").unlink()
+    if filters == "[]" and size != source.stat().st_size:
         raise RuntimeError("the output differs in size from the input")
+    if not size:
+        raise RuntimeError("there is no output")
     return cost
 
 
@@ -121,7 +141,7 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=3)
     args = parser.parse_args()
     which = set(args.workload)
-    if which & {"lines", "store"}:
+    if which & {"lines", "filters", "store"}:
         throughput(args.megabytes, args.runs, which)
     if "queries" in which:
         queries.report(large_state(args.records), args.records)

@@ -94,6 +94,23 @@ class Settling(Protocol):
         ...
 
 
+class Holding(Protocol):
+    """A filter that holds records back until more have come. What it holds is committed like a position, in the
+    transaction of the batch that it came with: a crash neither loses it nor brings it twice."""
+
+    def held(self) -> bytes:
+        """All that it holds, b"" for nothing; opaque bytes that only the filter reads."""
+        ...
+
+    def restore(self, held: bytes) -> None:
+        """From now on exactly this is held: after a start, and when a batch was not taken."""
+        ...
+
+    def expire(self, *, everything: bool = False) -> Sequence[Chunk]:
+        """What waited long enough, or all of it."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """A chunk with its place in the journal; `seq` grows strictly and identifies the chunk for ever."""

@@ -26,13 +26,14 @@ LIST = Path(__file__).parent / "words.txt"
 
 class Sample(NamedTuple):
     """Keys of a filter, and what it may do: drop records, change them, give them another tag. `hides`: it lets nothing
-    through that it cannot read."""
+    through that it cannot read. `holds`: it joins records, and may hold some back."""
 
     keys: Pairs
     drops: bool = False
     changes: bool = False
     retags: bool = False
     hides: bool = False
+    holds: bool = False
 
 
 #: at least one for each filter: the contract tests refuse a filter without
@@ -113,6 +114,10 @@ SAMPLES: Mapping[str, Sequence[Sample]] = {
     "parser": [
         Sample([("key_name", "log"), ("parser", "json"), ("parser", "logfmt"), ("reserve_data", "on")], changes=True),
         Sample([("key_name", "log"), ("parser", "json"), ("preserve_key", "on"), ("unescape_key", "on")], changes=True),
+    ],
+    "multiline": [
+        Sample([("multiline.parser", "java"), ("multiline.parser", "go")], changes=True, holds=True),
+        Sample([("mode", "partial_message")], changes=True, holds=True),
     ],
     "dedupe": [
         Sample([], drops=True),

@@ -30,8 +30,6 @@ _FOR_INPUTS = ("tag", "alias")
 _PARSING_INPUTS = ("tail",)
 #: filters that give records tags which no section names
 _RETAGGING = ("rewrite_tag",)
-#: filters that ask for parsers by name
-_PARSING = ("parser",)
 
 
 class Service:
@@ -71,6 +69,8 @@ class Parts:
         self.warnings = list(tree.warnings)
         limit = service.options.number("multiline_buffer_limit")
         self._library = Library(tree.parsers, tree.multiline_parsers, limit=limit)
+        #: what filters ask for by name
+        self._finds = {"parser": self._library.parser, "multiline": self._library.multiline}
         self.memory = self._storage_type() == "memory"
         # A repeat is recognised by its key: in the journal, and in the store's.
         self._keyed = not self.memory or any(s.plugin == "store" for s in tree.outputs)
@@ -126,7 +126,7 @@ class Parts:
     def _filter(self, section: Section, name: str) -> tuple[Options, Filter]:
         module, made = plugin(FILTERS[section.plugin])
         common, own = parted(section, getattr(module, "KEYS", ()), FILTER_KEYS)
-        more = {"find": self._library.parser} if section.plugin in _PARSING else {}
+        more = {"find": self._finds[section.plugin]} if section.plugin in self._finds else {}
         with located(section):
             return common, cast(Filter, made([pair for pair in section.pairs if pair[0] in own], name=name, **more))
 

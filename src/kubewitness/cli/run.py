@@ -13,6 +13,7 @@ import hashlib
 import logging
 import signal
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from kubewitness.cli.options import add_state, paths_of
@@ -144,15 +145,28 @@ class _Pipeline:
                 log.warning("output %s is no longer in %s; what it had not delivered is dropped", name, self._path)
                 journal.unregister(name)
             committer = Committer(journal)
-            supervisor.add_drain(committer.close)
-            await self._start(supervisor, committer, JournalFeed(journal, committer, linger=self._flush))
+            feed = JournalFeed(journal, committer, linger=self._flush)
+            await self._start(supervisor, committer, feed, close=committer.close)
 
-    async def _start(self, supervisor: Supervisor, sink: Sink, feed: Feed) -> None:
-        supervisor.add_filters(self._parts.filters.health)
+    async def _start(
+        self, supervisor: Supervisor, sink: Sink, feed: Feed, *, close: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
+        """`close`: of the sink, when nothing more will come."""
         filtered = FilterSink(sink, self._parts.filters)
+        filters = [self._parts.filters]
+        sinks = [filtered]
         for source, own in zip(self._parts.inputs, self._parts.processors, strict=True):
-            supervisor.add_filters(own.health)
-            supervisor.add_input(source, FilterSink(filtered, own))
+            filters.append(own)
+            sinks.append(FilterSink(filtered, own))
+            supervisor.add_input(source, sinks[-1])
+        for step in filters:
+            supervisor.add_filters(step.health)
+        for held in (s for s in reversed(sinks) if s.holds):
+            # what an input's own filters let go still passes the others
+            supervisor.add_service("filters", held.run)
+            supervisor.add_drain(held.finish)
+        if close is not None:
+            supervisor.add_drain(close)
         rejected = self._rejected()
         for output in self._parts.outputs:
             supervisor.add_output(output, feed, retry_limit=output.retry_limit, rejected=rejected)

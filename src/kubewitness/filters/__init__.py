@@ -22,6 +22,7 @@ FILTERS: dict[str, tuple[str, str]] = {
     "dedupe": ("kubewitness.filters.dedupe", "Dedupe"),
     "expr": ("kubewitness.filters.expr", "Expr"),
     "parser": ("kubewitness.filters.parser", "ParserFilter"),
+    "multiline": ("kubewitness.filters.multiline", "MultilineFilter"),
 }
 
 #: names that are refused, and what to write instead

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -37,30 +37,41 @@ def rewritten(
     `redacted`: something was taken out of them for good."""
     if not changes and times is None:
         return chunk
-    form = "record" if chunk.table == "logs" else chunk.form
-    if form == chunk.form:
-        shown: Sequence[bytes] = list(chunk.records())
-    else:
-        shown = objects(chunk)
-    builder = ChunkBuilder(
-        chunk.table,
-        cluster=chunk.cluster,
-        source=chunk.source,
-        tag=chunk.tag,
-        received_us=chunk.received_us,
-        form=form,
-    )
+    form = _form(chunk)
+    shown: Sequence[bytes] = list(chunk.records()) if form == chunk.form else objects(chunk)
+    records: list[tuple[bytes, bytes, Note | None]] = []
     for i, (start, _) in enumerate(chunk.spans()):
-        new = changes.get(i)
-        note = _note(chunk, i, start, new is not None, redacted)
-        builder.add(shown[i] if new is None else new, chunk.key(i), note)
+        new, note = changes.get(i), placed(chunk, i, start)
+        if new is None:
+            records.append((shown[i], chunk.key(i), note))
+        else:
+            records.append((new, chunk.key(i), flagged(note, redacted=redacted)))
+    return record_chunk(chunk, records, times if times is not None else times_ns(chunk))
+
+
+def record_chunk(like: Chunk, records: Iterable[tuple[bytes, bytes, Note | None]], times: array[int]) -> Chunk:
+    """A chunk of objects (bytes, key, note) that were made of the records of another one, or belong to it."""
+    builder = ChunkBuilder(
+        like.table,
+        cluster=like.cluster,
+        source=like.source,
+        tag=like.tag,
+        received_us=like.received_us,
+        form=_form(like),
+    )
+    for record, key, note in records:
+        builder.add(record, key, note)
     made = builder.take()
-    made.times = times if times is not None else times_ns(chunk)
+    made.times = times
     # what encoders write, and what logshapes does, holds no newline
-    made.lines = chunk.lines or (chunk.table == "logs" and chunk.form != "record")
-    if chunk.origin is not None:
-        made.origin = msgspec.structs.replace(chunk.origin, offset=-1, path_key="", offset_key="")
+    made.lines = like.lines or (like.table == "logs" and like.form != "record")
+    if like.origin is not None:
+        made.origin = msgspec.structs.replace(like.origin, offset=-1, path_key="", offset_key="")
     return made
+
+
+def _form(chunk: Chunk) -> str:
+    return "record" if chunk.table == "logs" else chunk.form
 
 
 def retagged(chunk: Chunk, tag: str) -> Chunk:
@@ -70,13 +81,16 @@ def retagged(chunk: Chunk, tag: str) -> Chunk:
     return made
 
 
-def _note(chunk: Chunk, index: int, start: int, changed: bool, redacted: bool) -> Note | None:
+def placed(chunk: Chunk, index: int, start: int) -> Note | None:
+    """The note of a record that will stand among others than in its chunk, where `start` is its beginning."""
     note = chunk.notes.get(index)
-    if chunk.origin is not None and chunk.origin.offset >= 0:
-        # the place followed from the bytes before it, which are others now
-        note = msgspec.structs.replace(note or _NO_NOTE, offset=chunk.place(index, start)[1])
-    if changed:
-        note = note or _NO_NOTE
-        flags = note.flags if CHANGED in note.flags else (*note.flags, CHANGED)
-        note = msgspec.structs.replace(note, flags=flags, redacted=note.redacted or redacted)
-    return note
+    if chunk.origin is None or chunk.origin.offset < 0:
+        return note
+    return msgspec.structs.replace(note or _NO_NOTE, offset=chunk.place(index, start)[1])
+
+
+def flagged(note: Note | None, *more: str, redacted: bool = False) -> Note:
+    """The note of a record that was changed."""
+    note = note or _NO_NOTE
+    flags = tuple(dict.fromkeys((*note.flags, CHANGED, *more)))
+    return msgspec.structs.replace(note, flags=flags, redacted=note.redacted or redacted)

@@ -7,12 +7,18 @@ first one, as in Fluent Bit, but never again through one that retagged it: there
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
-from kubewitness.contracts import Batch, Filter, Sink, Taken
+from kubewitness.contracts import Batch, Filter, Holding, Sink, Taken
+from kubewitness.errors import Full
 from kubewitness.record import Chunk
 
+#: seconds between two looks at what filters hold
+_LOOK = 0.25
 #: A table that filters do not touch: what could not be understood is not theirs to drop.
 _UNTOUCHED = "rejects"
 
@@ -34,6 +40,10 @@ class Filters:
     def __init__(self, steps: Sequence[Step]) -> None:
         self._steps = steps
         self._settling = [s.filter.settle for s in steps if hasattr(s.filter, "settle")]
+        #: position -> (filter's place, the filter)
+        self._holding: dict[str, tuple[int, Holding]] = {
+            f"filter/{s.filter.name}": (i, cast(Holding, s.filter)) for i, s in enumerate(steps) if holds(s.filter)
+        }
 
     def apply(self, chunk: Chunk) -> list[Chunk]:
         """What the filters leave of a chunk."""
@@ -45,13 +55,34 @@ class Filters:
         """To be called after a batch's chunks; see `contracts.Settling`."""
         return [settle() for settle in self._settling]
 
+    @property
+    def positions(self) -> Sequence[str]:
+        """Names under which what filters hold is kept; none when no filter holds anything."""
+        return list(self._holding)
+
+    def held(self) -> dict[str, bytes]:
+        """What filters hold, by position."""
+        return {name: holding.held() for name, (_, holding) in self._holding.items()}
+
+    def restore(self, held: Mapping[str, bytes]) -> None:
+        for name, (_, holding) in self._holding.items():
+            holding.restore(held.get(name, b""))
+
+    def expire(self, *, everything: bool = False) -> list[Chunk]:
+        """What filters held long enough, or all of it, through the filters behind them."""
+        out: list[Chunk] = []
+        for i, holding in self._holding.values():
+            for chunk in holding.expire(everything=everything):
+                self._go(chunk, i + 1, frozenset(), out)
+        return out
+
     def _go(self, chunk: Chunk, at: int, retagged_by: frozenset[int], out: list[Chunk]) -> None:
         for i in range(at, len(self._steps)):
             step = self._steps[i]
             if i in retagged_by or chunk.table == _UNTOUCHED or not step.matches(chunk.tag):
                 continue
             left = step.filter.apply(chunk)
-            _count(step.counts, chunk, left)
+            _count(step.counts, chunk, left, holds(step.filter))
             if len(left) != 1 or left[0].tag != chunk.tag:
                 for part in left:
                     again = part.tag != chunk.tag
@@ -82,34 +113,117 @@ def joined_metrics(texts: Iterable[str]) -> str:
     return "".join(lines)
 
 
-def _count(counts: dict[str, int], chunk: Chunk, left: Sequence[Chunk]) -> None:
+def holds(filter_: Filter) -> bool:
+    """Whether it is a `contracts.Holding`, too."""
+    return hasattr(filter_, "held")
+
+
+def _count(counts: dict[str, int], chunk: Chunk, left: Sequence[Chunk], holding: bool) -> None:
     kept = sum(len(c) for c in left if c.tag == chunk.tag)
     counts["records"] += len(chunk)
     counts["bytes"] += len(chunk.data)
+    if holding:
+        return  # what it holds or joins is not dropped; it tells that itself
     counts["drop_records"] += max(0, len(chunk) - kept)
     counts["add_records"] += max(0, kept - len(chunk))
     counts["emit_records"] += sum(len(c) for c in left if c.tag != chunk.tag)
 
 
 class FilterSink:
-    """A `contracts.Sink` that filters what an input puts, and gives the rest with the input's positions to another."""
+    """A `contracts.Sink` that filters what an input puts, and gives the rest with the input's positions to another.
+
+    Where filters hold records back, batches go through one after another, and what is held is committed with them.
+    Then `run` has to be a service, and `finish` to be called when inputs have ended.
+    """
 
     def __init__(self, sink: Sink, filters: Filters) -> None:
         self._sink = sink
         self._filters = filters
+        self._lock = asyncio.Lock()
+        #: what is held according to the journal; None: not known, it has to be read
+        self._held: Mapping[str, bytes] | None = None
+        #: a batch on its way into the journal, whose caller may have been cancelled meanwhile
+        self._pending: asyncio.Task[Taken] | None = None
+        self._finished = False
 
     async def put(self, batch: Batch, *, wait: bool = True) -> Taken:
         """As `contracts.Sink.put`. A refused batch goes through the filters again when it comes again."""
-        chunks = [left for chunk in batch.chunks for left in self._filters.apply(chunk)]
+        if not self._filters.positions:
+            return await self._put(self._filtered(batch), batch.positions, wait)
+        if not wait and self._lock.locked():
+            raise Full("another batch is on its way through the filters")
+        async with self._lock:
+            await self._know()
+            return await self._put_held(self._filtered(batch), batch.positions, wait)
+
+    async def position(self, name: str) -> bytes | None:
+        return await self._sink.position(name)
+
+    def _filtered(self, batch: Batch) -> list[Chunk]:
+        return [left for chunk in batch.chunks for left in self._filters.apply(chunk)]
+
+    async def _put(self, chunks: Sequence[Chunk], positions: Mapping[str, bytes], wait: bool) -> Taken:
         settled = self._filters.settle()
         durable = False
         try:
-            taken = await self._sink.put(Batch(chunks, batch.positions), wait=wait)
+            taken = await self._sink.put(Batch(chunks, positions), wait=wait)
             durable = True
         finally:
             for settle in settled:
                 settle(durable)
         return taken
 
-    async def position(self, name: str) -> bytes | None:
-        return await self._sink.position(name)
+    # --- what filters hold back --------------------------------------------------------------------------------------
+
+    @property
+    def holds(self) -> bool:
+        return bool(self._filters.positions)
+
+    async def run(self) -> None:
+        """Lets go what waited long enough, until cancelled."""
+        while True:
+            await asyncio.sleep(_LOOK)
+            await self._let_go(wait=True)
+
+    async def finish(self) -> None:
+        """Lets everything go. What the journal has no room for stays held, and is there at the next start."""
+        if self.holds:
+            if self._pending is None or self._pending.done():
+                with contextlib.suppress(Full):
+                    await self._let_go(wait=False, everything=True)
+            self._finished = True
+
+    async def _let_go(self, *, wait: bool, everything: bool = False) -> None:
+        async with self._lock:
+            if self._finished:
+                return
+            await self._know()
+            chunks = self._filters.expire(everything=everything)
+            if chunks:
+                await self._put_held(chunks, {}, wait)
+
+    async def _know(self) -> None:
+        """After a start, or a batch that was not taken: what the journal says is held, and nothing else."""
+        if self._pending is not None:
+            await asyncio.wait([self._pending])
+            self._pending = None
+        if self._held is None:
+            held = {name: await self._sink.position(name) or b"" for name in self._filters.positions}
+            self._filters.restore(held)
+            self._held = held
+
+    async def _put_held(self, chunks: Sequence[Chunk], positions: Mapping[str, bytes], wait: bool) -> Taken:
+        """Not cut short when the caller is cancelled: only its end tells what is held."""
+        before, self._held = self._held or {}, None
+        held = self._filters.held()
+        changed = {name: value for name, value in held.items() if value != before.get(name, b"")}
+        self._pending = asyncio.create_task(self._commit(chunks, {**positions, **changed}, wait, held))
+        self._pending.add_done_callback(lambda task: task.cancelled() or task.exception())
+        return await asyncio.shield(self._pending)
+
+    async def _commit(
+        self, chunks: Sequence[Chunk], positions: Mapping[str, bytes], wait: bool, held: Mapping[str, bytes]
+    ) -> Taken:
+        taken = await self._put(chunks, positions, wait)
+        self._held = held
+        return taken
