@@ -11,8 +11,11 @@ from typing import Any, NamedTuple, cast
 
 from hypothesis import strategies as st
 
+from kubewitness.config import classic
+from kubewitness.config.tree import Draft
 from kubewitness.contracts import Filter
 from kubewitness.filters import FILTERS
+from kubewitness.parsers.library import Library
 from kubewitness.record import KEY_BYTES, Chunk, ChunkBuilder, Origin
 
 Pairs = Sequence[tuple[str, str]]
@@ -130,6 +133,15 @@ def made(plugin: str, keys: Pairs | Mapping[str, str], name: str = "") -> Filter
     """A filter of the table."""
     module, cls = FILTERS[plugin]
     return cast(Filter, getattr(importlib.import_module(module), cls)(keys, name=name or plugin))
+
+
+def library_of(directory: Path, text: str) -> Library:
+    """The parsers of a file in the classic form."""
+    draft = Draft(directory / "parsers.conf")
+    draft.path.write_text(text)
+    classic.read(draft.path, draft)
+    kinds = {kind: [s for s in draft.sections if s.kind == kind] for kind in ("parser", "multiline_parser")}
+    return Library(kinds["parser"], kinds["multiline_parser"])
 
 
 def key_of(n: int) -> bytes:

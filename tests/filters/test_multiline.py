@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,16 +20,23 @@ from kubewitness.errors import Full, UsageError
 from kubewitness.filters.multiline import MultilineFilter
 from kubewitness.formats.recordform import CHANGED
 from kubewitness.journal import Journal
-from kubewitness.parsers.multiline_rules import BUILT_IN, MultilineParser, multiline_parser_of
+from kubewitness.parsers.library import Library
 from kubewitness.pipeline import Committer, MemoryQueue
 from kubewitness.pipeline.filtering import Filters, FilterSink, Step
 from kubewitness.record import Chunk
-from tests.filters.samples import Pairs, chunk_of_json, chunk_of_lines, made
+from tests.filters.samples import Pairs, chunk_of_json, chunk_of_lines, library_of, made
 from tests.journal.helpers import contents, noise
 
 pytestmark = pytest.mark.timeout(60)
 
-RULES = '"start_state" "/([A-Za-z]+ \\d+ \\d+\\:\\d+\\:\\d+)(.*)/" "cont"\n"cont" "/^\\s+at.*/" "cont"'
+PARSERS = r"""
+[MULTILINE_PARSER]
+    Name          multiline-regex-test
+    Type          regex
+    Flush_Timeout 1000
+    Rule          "start_state"   "/([A-Za-z]+ \d+ \d+\:\d+\:\d+)(.*)/"  "cont"
+    Rule          "cont"          "/^\s+at.*/"                     "cont"
+"""
 JAVA = [
     'Dec 14 06:41:08 Exception in thread "main" java.lang.RuntimeException: Something has gone wrong, aborting!',
     "    at com.myproject.module.MyProject.badMethod(MyProject.java:22)",
@@ -41,10 +50,10 @@ RECORDS = ["single line...", "\n".join(JAVA), "another line...", "\n".join(GO), 
 PAIRS = [("multiline.key_content", "log"), ("multiline.parser", "go, multiline-regex-test")]
 
 
-def find(name: str) -> MultilineParser:
-    if name == "multiline-regex-test":
-        return multiline_parser_of({"name": name, "type": "regex", "rule": RULES}, lambda parser: pytest.fail(parser))
-    return BUILT_IN[name]()
+@functools.cache
+def library() -> Library:
+    with tempfile.TemporaryDirectory() as directory:
+        return library_of(Path(directory), PARSERS)
 
 
 class Clock:
@@ -56,7 +65,7 @@ class Clock:
 
 
 def multiline(pairs: Pairs = PAIRS, clock: Clock | None = None) -> MultilineFilter:
-    return MultilineFilter(pairs, find=find, clock=clock or Clock())
+    return MultilineFilter(pairs, library=library(), clock=clock or Clock())
 
 
 def part(lines: Sequence[str], first: int = 0) -> Chunk:

@@ -26,8 +26,8 @@ from kubewitness.pipeline.routing import Routed
 KNOWN = Known(inputs=INPUTS, filters=FILTERS, outputs=OUTPUTS, refused=REFUSED)
 #: common keys that an input sees, too
 _FOR_INPUTS = ("tag", "alias")
-#: inputs that ask for parsers by name
-_PARSING_INPUTS = ("tail",)
+#: inputs and filters that ask for parsers by name
+_PARSING = ("tail", "parser", "multiline")
 #: filters that give records tags which no section names
 _RETAGGING = ("rewrite_tag",)
 
@@ -69,8 +69,6 @@ class Parts:
         self.warnings = list(tree.warnings)
         limit = service.options.number("multiline_buffer_limit")
         self._library = Library(tree.parsers, tree.multiline_parsers, limit=limit)
-        #: what filters ask for by name
-        self._finds = {"parser": self._library.parser, "multiline": self._library.multiline}
         self.memory = self._storage_type() == "memory"
         # A repeat is recognised by its key: in the journal, and in the store's.
         self._keyed = not self.memory or any(s.plugin == "store" for s in tree.outputs)
@@ -99,7 +97,7 @@ class Parts:
         own["tag"] = tag
         if self._exit_on_eof and any(key.name == "exit_on_eof" for key in declared):
             own["exit_on_eof"] = "on"
-        more = {"library": self._library} if section.plugin in _PARSING_INPUTS else {}
+        more = {"library": self._library} if section.plugin in _PARSING else {}
         with located(section):
             return cast(Input, made(own, redact_key=self._redact_key(), keyed=self._keyed, **more))
 
@@ -126,7 +124,7 @@ class Parts:
     def _filter(self, section: Section, name: str) -> tuple[Options, Filter]:
         module, made = plugin(FILTERS[section.plugin])
         common, own = parted(section, getattr(module, "KEYS", ()), FILTER_KEYS)
-        more = {"find": self._finds[section.plugin]} if section.plugin in self._finds else {}
+        more = {"library": self._library} if section.plugin in _PARSING else {}
         with located(section):
             return common, cast(Filter, made([pair for pair in section.pairs if pair[0] in own], name=name, **more))
 

@@ -20,8 +20,9 @@ from kubewitness.filters.changing import UNREADABLE, encode, fields_of, plain
 from kubewitness.filters.section import Given, options_of
 from kubewitness.formats.record_times import times_ns
 from kubewitness.formats.recordform import flagged, objects, placed, record_chunk
+from kubewitness.parsers.joined import Joined
 from kubewitness.parsers.library import Library
-from kubewitness.parsers.multiline import Joined, Multiline
+from kubewitness.parsers.multiline import Multiline
 from kubewitness.parsers.multiline_rules import MultilineParser
 from kubewitness.record import Chunk, Note
 
@@ -71,8 +72,8 @@ _held = msgspec.msgpack.Decoder(list[Held]).decode
 class _Stream:
     """The open records of one file, or of whatever else has records one after another."""
 
-    def __init__(self, parsers: Sequence[MultilineParser], key: str, like: Chunk) -> None:
-        self.lines: Multiline[Item] = Multiline(parsers, key=key)
+    def __init__(self, parsers: Sequence[MultilineParser], key: str, limit: int, like: Chunk) -> None:
+        self.lines: Multiline[Item] = Multiline(parsers, key=key, limit=limit)
         self.like = like
 
 
@@ -83,13 +84,15 @@ class MultilineFilter:
         self,
         keys: Given,
         name: str = "multiline",
-        find: Callable[[str], MultilineParser] | None = None,
+        library: Library | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`find`: the multiline parser of a name; by default those that are built in."""
+        """`library`: multiline parsers by name; by default those that are built in."""
         options = options_of(keys, KEYS, name)
         self.name = name
         self._clock = clock
+        library = library or Library()
+        self._limit = library.limit
         self._buffers = options.flag("buffer")
         self._partial = options.choice("mode") == "partial_message"
         given = options.text("multiline.key_content").strip()
@@ -97,7 +100,7 @@ class MultilineFilter:
         if self._partial:
             parsers = [_partial_message(given or "log", wait)]
         else:
-            found = [_found(word, find or Library().multiline, name) for word in options.items("multiline.parser")]
+            found = [_found(word, library, name) for word in options.items("multiline.parser")]
             parsers = [_as_told(parser, given, wait) for parser in found]
         if not parsers:
             raise UsageError(f"filter {name}: it needs 'multiline.parser'")
@@ -142,7 +145,7 @@ class MultilineFilter:
         key = (chunk.table, chunk.cluster, chunk.source, chunk.tag, file)
         stream = self._streams.get(key)
         if stream is None:
-            stream = self._streams[key] = _Stream(self._parsers, self._key, chunk)
+            stream = self._streams[key] = _Stream(self._parsers, self._key, self._limit, chunk)
         # not the chunk itself: that would keep its data
         stream.like = chunk.select([]) if len(chunk) else chunk
         return stream
@@ -206,9 +209,9 @@ def _items(chunk: Chunk) -> list[Item]:
     ]
 
 
-def _found(word: str, find: Callable[[str], MultilineParser], name: str) -> MultilineParser:
+def _found(word: str, library: Library, name: str) -> MultilineParser:
     try:
-        return find(word)
+        return library.multiline(word)
     except UsageError as e:
         raise UsageError(f"filter {name}: 'multiline.parser': {e}") from e
 

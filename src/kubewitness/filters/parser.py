@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from kubewitness.config.keys import Key
 from kubewitness.contracts import Parsed, Parser
@@ -30,8 +30,8 @@ KEYS = (
 class ParserFilter:
     """A record that no parser fits stays as it is. When a parser finds a time, it is the record's from then on."""
 
-    def __init__(self, keys: Given, name: str = "parser", find: Callable[[str], Parser] | None = None) -> None:
-        """`find`: the parser of a name; by default those that are bundled."""
+    def __init__(self, keys: Given, name: str = "parser", library: Library | None = None) -> None:
+        """`library`: parsers by name; by default those that are bundled."""
         options = options_of(keys, KEYS, name)
         what = f"filter {name}"
         self.name = name
@@ -43,7 +43,8 @@ class ParserFilter:
         self._key = str(path.steps[0])
         #: a value within an object stays where it is: only a key of the record itself can be taken out of it
         self._nested = len(path.steps) > 1
-        self._parsers = [_found(word, find or Library().parser, what) for word in names]
+        library = library or Library()
+        self._parsers = [_found(word, library, what) for word in names]
         self._preserve, self._reserve = options.flag("preserve_key"), options.flag("reserve_data")
         self._unescape = options.flag("unescape_key")
         self._parsed = self._unparsed = self._unread = 0
@@ -92,8 +93,8 @@ class ParserFilter:
         return {**found.fields, **{k: v for k, v in rest.items() if k not in found.fields}}
 
 
-def _found(name: str, find: Callable[[str], Parser], what: str) -> Parser:
+def _found(name: str, library: Library, what: str) -> Parser:
     try:
-        return find(name)
+        return library.parser(name)
     except UsageError as e:
         raise UsageError(f"{what}: 'parser': {e}") from e
