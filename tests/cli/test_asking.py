@@ -100,7 +100,8 @@ def test_timeline_prints_every_form(state: str, capsys: pytest.CaptureFixture[st
     assert main([*words, "-o", "jsonl"]) == 0
     assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == rows
     assert main([*words, "-o", "csv"]) == 0
-    assert capsys.readouterr().out.splitlines()[0] == "when,source,actor,action,object,outcome,count,summary,id"
+    columns = "when,source,actor,action,object,outcome,count,summary,id,until,duration_ms,stages,joined"
+    assert capsys.readouterr().out.splitlines()[0] == columns
     assert main(words) == 0
     assert "ci-bot" in capsys.readouterr().out
 

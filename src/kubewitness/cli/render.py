@@ -13,7 +13,7 @@ from typing import Any, TextIO
 import msgspec
 
 from kubewitness.formats.times import parse_us
-from kubewitness.questions.times import now_us
+from kubewitness.questions.times import now_us, whole_span
 
 _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "blue": "34", "cyan": "36"}
 
@@ -55,20 +55,8 @@ def local_time(when: str, *, day: bool = True, digits: int = 3) -> str:
 def age(when: str, now: int | None = None) -> str:
     """How long ago, in at most two units: `3 d 4 h ago`, `12 s ago`; the future is `in 5 s`."""
     seconds = ((now_us() if now is None else now) - parse_us(when)) // 1_000_000
-    text = span(abs(seconds))
+    text = whole_span(abs(seconds))
     return f"in {text}" if seconds < 0 else f"{text} ago"
-
-
-def span(seconds: int) -> str:
-    """A duration in at most two units."""
-    units = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
-    parts: list[str] = []
-    rest = seconds
-    for size, name in units:
-        if rest >= size or (name == "s" and not parts):
-            parts.append(f"{rest // size} {name}")
-            rest %= size
-    return " ".join(parts[:2])
 
 
 def table(rows: Iterable[Sequence[str]], headers: Sequence[str], style: Style, *, last_free: bool = True) -> list[str]:

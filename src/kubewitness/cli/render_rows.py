@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
 from kubewitness.cli.render import Style, clean, local_time, print_csv, print_json, print_jsonl
 from kubewitness.questions.model import TimelineRow
+
+#: shorter sessions tell no end
+_WORTH_MS = 100
 
 FIELDS = tuple(f.name for f in msgspec.structs.fields(TimelineRow))
 
@@ -19,10 +23,15 @@ def print_rows(rows: Sequence[TimelineRow], output: str, style: Style) -> None:
     elif output == "jsonl":
         print_jsonl(rows)
     elif output == "csv":
-        print_csv(([getattr(r, f) for f in FIELDS] for r in rows), FIELDS)
+        print_csv(([_cell(getattr(r, f)) for f in FIELDS] for r in rows), FIELDS)
     else:
         for row in _folded(rows):
             print(row_line(row, style))
+
+
+def _cell(value: Any) -> Any:
+    """Lists as words: the names of stages, the ids of joined records."""
+    return " ".join(v if isinstance(v, str) else v.id for v in value) if isinstance(value, list) else value
 
 
 def _folded(rows: Sequence[TimelineRow]) -> list[TimelineRow]:
@@ -49,5 +58,15 @@ def row_line(row: TimelineRow, style: Style) -> str:
     if row.source not in ("audit", "admission"):
         actor = f" ({clean(row.actor)})" if row.actor else ""
         text = f"{clean(row.object)}: {text}{actor}"
+    if row.until is not None and (row.duration_ms or 0) >= _WORTH_MS:
+        text += f", until {_ended(row)}"
     told = style(text, "red") if bad else text
     return f"{style(local_time(row.when), 'dim')}  {style(row.source.ljust(9), 'cyan')}  {told}{times}"
+
+
+def _ended(row: TimelineRow) -> str:
+    """The end of a session; the day only where it is another."""
+    assert row.until is not None
+    end = local_time(row.until)
+    day, _, clock = end.partition(" ")
+    return clock if local_time(row.when).startswith(day) else end

@@ -44,7 +44,12 @@ def _link(number: int, link: Link, style: Style, now: int | None) -> list[str]:
     sure = style(link.certainty, _SURE[link.certainty])
     head = f"{number:>3}. {local_time(link.when)}  {clean(link.sentence)}"
     lines = [head, f"     {sure}, {clean(link.action)} {clean(link.object)}, {age(link.when, now)}"]
-    return lines + [style(f"     {clean(e)}", "dim") for e in link.evidence]
+    joined = {j.id: j.certainty for j in link.joined}
+    return lines + [style(f"     {clean(e)}{_how(joined.get(e))}", "dim") for e in link.evidence]
+
+
+def _how(joined: str | None) -> str:
+    return f"  (the same deed by user, object and time: {joined})" if joined else ""
 
 
 def _root(root: Root) -> str:

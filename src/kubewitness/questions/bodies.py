@@ -5,6 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
+
+from kubewitness.errors import Malformed
+from kubewitness.formats import envelopes
+from kubewitness.formats.depth import manageable
+
 #: parts of an object that the API server moves by itself, or that say nothing about intent
 _NOISE = (
     ("metadata", "managedFields"),
@@ -24,6 +30,24 @@ _MERGE_KEYS = ("name", "type", "containerPort", "mountPath", "key", "port", "ip"
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 
 Path = tuple[str, ...]
+
+
+class Bodies(msgspec.Struct, frozen=True):
+    """The decoded bodies of a request; None where the audit level, or truncation, left them out."""
+
+    request: Any = None
+    response: Any = None
+
+
+def decoded(form: str, raw: bytes) -> Bodies:
+    """Bodies that cannot be read are as good as absent here: the record itself is kept, and shown by `search`."""
+    try:
+        asked, answered = envelopes.bodies(form, manageable(raw))
+        return Bodies(
+            msgspec.json.decode(asked) if asked else None, msgspec.json.decode(answered) if answered else None
+        )
+    except (msgspec.MsgspecError, Malformed):
+        return Bodies()
 
 
 def at(document: Any, *path: str) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 from kubewitness.errors import UsageError
@@ -16,6 +16,7 @@ from kubewitness.questions.targets import Ref, parse_target
 _MINUTE = 60_000_000
 #: an API server is never silent this long: even an idle cluster's leases and node heartbeats are requests
 _SILENCE_US = 5 * _MINUTE
+_DAY_US = 24 * 60 * _MINUTE
 #: causes are looked for this long before the root
 _BEFORE_US = 2 * _MINUTE
 _NAMES = 20_000
@@ -82,8 +83,15 @@ def _silent_start(facts: Facts, begins: int, first: int) -> int | None:
 
 
 def _silences(facts: Facts, since: int, until: int) -> list[Gap]:
+    return [
+        Gap("audit", format_us(a), format_us(b), "no audit record for minutes: the recording had stopped")
+        for a, b in _silent(facts, since, until)
+    ]
+
+
+def _silent(facts: Facts, since: int, until: int) -> list[tuple[int, int]]:
     """Stretches without any audit record, only looked for when the window is longer than one could be."""
-    if until - since < _SILENCE_US or until - since > 24 * 60 * _MINUTE:
+    if until - since < _SILENCE_US or until - since > _DAY_US:
         return []
     rows = facts.session.query(
         "SELECT epoch_us(time_bucket(INTERVAL '1 minute', ts)) AS minute FROM audit WHERE cluster = ? "
@@ -91,11 +99,20 @@ def _silences(facts: Facts, since: int, until: int) -> list[Gap]:
         [facts.cluster, since, until],
     )
     minutes = [int(m) for (m,) in rows]
-    return [
-        Gap("audit", format_us(a + _MINUTE), format_us(b), "no audit record for minutes: the recording had stopped")
-        for a, b in pairwise(minutes)
-        if b - a > _SILENCE_US
-    ]
+    return [(a + _MINUTE, b) for a, b in pairwise(minutes) if b - a > _SILENCE_US]
+
+
+def unbroken(facts: Facts, began: Iterable[int]) -> Window | None:
+    """For sessions that began at these times and are not known to have ended: the time up to the last audit record in
+    which the recording never stopped, so that an end would have been seen. At most a day of it is looked at."""
+    first = min(began, default=None)
+    if first is None:
+        return None
+    sql = "SELECT epoch_us(max(ts)) FROM audit WHERE cluster = ? AND ts >= make_timestamp(?)"
+    last = int(facts.session.query(sql, [facts.cluster, first])[0][0] or first)
+    since = max(first, last - _DAY_US)
+    silent = _silent(facts, since, last)
+    return Window(silent[-1][1] if silent else since, last)
 
 
 def near_names(facts: Facts, ref: Ref) -> list[str]:

@@ -9,6 +9,7 @@ import msgspec
 
 from kubewitness.formats.names import kind_of_resource
 from kubewitness.questions.model import Actor
+from kubewitness.questions.operations import Course
 from kubewitness.questions.targets import Ref
 
 #: (raw_seg, raw_frame, raw_off, raw_len) of a row
@@ -68,6 +69,7 @@ class Request(msgspec.Struct, frozen=True):
     form: str
     flags: str
     pointer: RawPointer
+    course: Course | None = None
 
     @property
     def id(self) -> str:
@@ -88,6 +90,11 @@ class Request(msgspec.Struct, frozen=True):
     def done(self) -> bool:
         """Whether the request had its effect: accepted, and not a dry run."""
         return (200 <= self.code < 300 or self.code == SWITCHING_PROTOCOLS) and not self.dry_run
+
+    @property
+    def began(self) -> bool:
+        """Whether it had its effect, or began to: a session that ended badly."""
+        return self.done or (self.course is not None and self.course.streams and not self.dry_run)
 
     @property
     def action(self) -> str:
@@ -180,13 +187,6 @@ class VersionFact(msgspec.Struct, frozen=True):
         return Ref(self.cluster, self.group, self.resource, self.namespace, self.name)
 
 
-class Bodies(msgspec.Struct, frozen=True):
-    """The decoded bodies of a request; None where the audit level, or truncation, left them out."""
-
-    request: Any = None
-    response: Any = None
-
-
 REQUEST_COLUMNS = (
     'epoch_us(ts), coalesce(epoch_us(received_ts), epoch_us(ts)), cluster, audit_id, stage, level, verb, "user", '
     "user_kind, groups, impersonated_user, peer_ip, claimed_ips, user_agent, api_group, resource, subresource, "
@@ -231,24 +231,3 @@ def version_of(row: Sequence[Any]) -> VersionFact:
     """A version of a row of `VERSION_COLUMNS`."""
     values: list[Any] = ["" if value is None else value for value in row[:12]]
     return VersionFact(*[*values, int(row[12] or 0), row[13], pointer_of(row[14:18])])
-
-
-class Window(msgspec.Struct, frozen=True):
-    """A span of time, microseconds UTC, both ends included; None is open."""
-
-    since: int | None = None
-    until: int | None = None
-
-    def clip(self, since: int | None, until: int | None) -> Window:
-        """The part of this window that lies within the other."""
-        lows = [t for t in (self.since, since) if t is not None]
-        highs = [t for t in (self.until, until) if t is not None]
-        return Window(max(lows) if lows else None, min(highs) if highs else None)
-
-    def conditions(self, where: list[str], params: list[Any], column: str = "ts") -> None:
-        if self.since is not None:
-            where.append(f"{column} >= make_timestamp(?)")
-            params.append(self.since)
-        if self.until is not None:
-            where.append(f"{column} <= make_timestamp(?)")
-            params.append(self.until)

@@ -11,30 +11,28 @@ from typing import Any
 
 import msgspec
 
-from kubewitness.errors import Malformed
-from kubewitness.formats import envelopes
 from kubewitness.formats.depth import manageable
+from kubewitness.questions import reviewrows
+from kubewitness.questions.bodies import Bodies, decoded
 from kubewitness.questions.factrows import (
     ADMISSION,
     EVENT_COLUMNS,
-    OPERATIONS,
     REQUEST_COLUMNS,
     SWITCHING_PROTOCOLS,
     VERSION_COLUMNS,
     WRITES,
-    Bodies,
     EventFact,
     RawPointer,
     Request,
     Session,
     VersionFact,
-    Window,
     event_of,
-    pointer_of,
     request_of,
     version_of,
 )
-from kubewitness.questions.targets import Ref
+from kubewitness.questions.operations import course_of, ends_of, merged, operation_of
+from kubewitness.questions.targets import Ref, plain, same_name
+from kubewitness.questions.times import Window
 
 __all__ = [
     "ADMISSION",
@@ -60,8 +58,6 @@ _AT_ONCE = 100
 #: what is written all the time, and sets nothing off
 _CHATTER = ("leases", "endpoints", "endpointslices", "events")
 
-_STAGE_RANK = {"RequestReceived": 0, "ResponseStarted": 1, "Panic": 2, "ResponseComplete": 3}
-
 
 class Facts:
     """The fact base of one question: queries of one session, remembered for as long as the question lasts."""
@@ -70,6 +66,8 @@ class Facts:
         self.session = session
         self.cluster = cluster
         self.window = window or Window()
+        #: every request that was fetched, by its id; the first where an auditID was used again
+        self.known: dict[str, Request] = {}
         self._by_object: dict[tuple[Ref, tuple[str, ...], bool], list[Request]] = {}
         self._events: dict[Ref, list[EventFact]] = {}
         self._versions: dict[Ref, list[VersionFact]] = {}
@@ -83,7 +81,7 @@ class Facts:
         Without `status`, writes of the status subresource are left out: nodes and pods have thousands. All writes of
         an object are fetched at once, because a question asks for several kinds of them.
         """
-        ref = _plain(ref)
+        ref = plain(ref)
         if ref.name and set(verbs) <= set(WRITES):
             found = self._object_requests(ref, WRITES, status)
             return found if verbs is WRITES else [r for r in found if r.verb in verbs]
@@ -94,33 +92,12 @@ class Facts:
         found = self._by_object.get(key)
         if found is None:
             where, params = self._object_where(ref, verbs, status)
-            found = [r for r in self._query(where, params, self.window) if _same(r.ref, ref)]
+            found = [r for r in self._query(where, params, self.window) if same_name(r.ref, ref)]
             if not found and ref.name and verbs == WRITES:
-                found = [r for r in self._reviewed(ref) if status or r.subresource != "status"]
+                seen = reviewrows.writes(self.session, *_about(ref), self.window)
+                found = [r for r in seen if same_name(r.ref, ref) and (status or r.subresource != "status")]
             self._by_object[key] = found
         return found
-
-    def _reviewed(self, ref: Ref) -> list[Request]:
-        """An object's writes as an admission webhook saw them, for clusters whose audit trail is not recorded.
-
-        The code is 200 by assumption: a later webhook, or the storage, may have refused it.
-        """
-        where, params = _about(ref)
-        self.window.conditions(where, params)
-        sql = (
-            'SELECT epoch_us(ts), cluster, review_uid, operation, "user", user_kind, groups, api_group, resource, '  # noqa: S608
-            "subresource, namespace, name, uid, owner_kind, owner_name, owner_uid, dry_run, raw_seg, raw_frame, "
-            f"raw_off, raw_len FROM admission WHERE {' AND '.join(where)} ORDER BY ts LIMIT 20000"
-        )
-        found = []
-        for row in self.session.query(sql, params):
-            v: list[Any] = ["" if value is None else value for value in row]
-            verb = OPERATIONS.get(v[3])
-            if verb is not None:
-                head = [v[0], v[0], v[1], v[2], "ResponseComplete", ADMISSION, verb, v[4], v[5], list(row[6] or ())]
-                values: list[Any] = [*head, "", "", [], "", *v[7:16], "", "", bool(row[16]), 200, "", "", "", "", ""]
-                found.append(Request(*[*values, pointer_of(row[17:21])]))
-        return [r for r in found if _same(r.ref, ref)]
 
     def _object_where(self, ref: Ref, verbs: Sequence[str], status: bool) -> tuple[list[str], list[Any]]:
         where, params = _about(ref)
@@ -138,7 +115,7 @@ class Facts:
         limit = _FIRST_PAGE
         seen: set[str] = set()
         while True:
-            where, params = self._object_where(_plain(ref), verbs, status)
+            where, params = self._object_where(plain(ref), verbs, status)
             if user:
                 where.append('"user" = ?')
                 params.append(user)
@@ -146,7 +123,7 @@ class Facts:
                 where.append('NOT starts_with("user", ?)')
                 params.append(without)
             rows = self._query(where, params, self.window.clip(None, until), limit)
-            page = [r for r in reversed(rows) if r.done and r.id not in seen and _same(r.ref, ref)]
+            page = [r for r in reversed(rows) if r.done and r.id not in seen and same_name(r.ref, ref)]
             seen.update(r.id for r in page)
             yield page
             if len(rows) < limit // _STAGES:
@@ -213,14 +190,24 @@ class Facts:
         params = list(params)
         window.conditions(where, params)
         order = f"ORDER BY ts {'DESC' if newest else ''} LIMIT {int(limit)}"
-        rows = self.session.query(f"SELECT {REQUEST_COLUMNS} FROM audit WHERE {' AND '.join(where)} {order}", params)  # noqa: S608
-        return _last_stages(request_of(row) for row in (reversed(rows) if newest else rows))
+        rows = self._rows(where, params, order)
+        found = _operations(rows)
+        if window.until is not None and (cut := [r for r in found if r.course is not None and r.course.open]):
+            known = {operation_of(r) for r in cut}
+            found = _operations([*rows, *(r for r in self._rows(*ends_of(cut)) if operation_of(r) in known)])
+        for r in found:
+            self.known.setdefault(r.id, r)
+        return found
+
+    def _rows(self, where: list[str], params: list[Any], order: str = "") -> list[Request]:
+        sql = f"SELECT {REQUEST_COLUMNS} FROM audit WHERE {' AND '.join(where)} {order}"  # noqa: S608
+        return [request_of(row) for row in self.session.query(sql, params)]
 
     # Events and object versions
 
     def events(self, ref: Ref) -> list[EventFact]:
         """Events about one object, oldest first."""
-        ref = _plain(ref)
+        ref = plain(ref)
         found = self._events.get(ref)
         if found is None:
             where, params = _about(ref)
@@ -254,7 +241,7 @@ class Facts:
 
     def versions(self, ref: Ref) -> list[VersionFact]:
         """Versions of one object that a watch saw, oldest first."""
-        ref = _plain(ref)
+        ref = plain(ref)
         found = self._versions.get(ref)
         if found is None:
             where, params = _about(ref)
@@ -269,7 +256,7 @@ class Facts:
 
     def fetch(self, refs: Iterable[Ref]) -> None:
         """The writes, Events and versions of many named objects at once, for questions that go on to ask of each."""
-        asked = {r for r in map(_plain, refs) if r.name and r.resource != "namespaces"}
+        asked = {r for r in map(plain, refs) if r.name and r.resource != "namespaces"}
         wanted = [r for r in asked if (r, WRITES, False) not in self._by_object]
         for start in range(0, len(wanted), _AT_ONCE):
             self._fetch(wanted[start : start + _AT_ONCE])
@@ -283,11 +270,11 @@ class Facts:
         if max(len(requests) * _STAGES, len(events), len(versions)) >= _MOST:
             return  # too much for one fetch: each is asked for by itself
         for ref in refs:
-            mine = [r for r in requests if _same(r.ref, ref)]
+            mine = [r for r in requests if same_name(r.ref, ref)]
             if mine:  # else an admission review may tell
                 self._by_object[(ref, WRITES, False)] = mine
-            self._events[ref] = [e for e in events if _same(e.ref, ref)]
-            self._versions[ref] = [v for v in versions if _same(v.ref, ref)]
+            self._events[ref] = [e for e in events if same_name(e.ref, ref)]
+            self._versions[ref] = [v for v in versions if same_name(v.ref, ref)]
 
     # bodies
 
@@ -300,23 +287,12 @@ class Facts:
         wanted = [r for r in requests if r.level in ("Request", "RequestResponse", "") and r.id not in self._bodies]
         if wanted:
             for request, raw in zip(wanted, self.session.raw([r.pointer for r in wanted]), strict=True):
-                self._bodies[request.id] = _decode_bodies(request.form, raw)
+                self._bodies[request.id] = decoded(request.form, raw)
         return [self._bodies.get(r.id, Bodies()) for r in requests]
 
     def version_body(self, version: VersionFact) -> Any:
         """The object as the watch saw it."""
         return msgspec.json.decode(manageable(self.session.raw([version.pointer])[0]))
-
-
-def _decode_bodies(form: str, raw: bytes) -> Bodies:
-    """Bodies that cannot be read are as good as absent here: the record itself is kept, and shown by `search`."""
-    try:
-        asked, answered = envelopes.bodies(form, manageable(raw))
-        return Bodies(
-            msgspec.json.decode(asked) if asked else None, msgspec.json.decode(answered) if answered else None
-        )
-    except (msgspec.MsgspecError, Malformed):
-        return Bodies()
 
 
 def _about(ref: Ref) -> tuple[list[str], list[Any]]:
@@ -327,31 +303,10 @@ def _about(ref: Ref) -> tuple[list[str], list[Any]]:
     return ["object_key = ?"], [ref.key]
 
 
-def _plain(ref: Ref) -> Ref:
-    """Without the spelling of its kind, so that equal names are equal refs."""
-    return Ref(ref.cluster, ref.group, ref.resource, ref.namespace, ref.name) if ref.kind else ref
-
-
-def _same(a: Ref, b: Ref) -> bool:
-    if a.resource == "namespaces":
-        return (b.resource, b.name) == ("namespaces", a.name)
-    return (a.resource, a.namespace, a.name) == (b.resource, b.namespace, b.name)
-
-
 def _marks(values: Sequence[object]) -> str:
     return ", ".join("?" * len(values))
 
 
-def _last_stages(requests: Iterable[Request]) -> list[Request]:
-    """One request each: its last stage. A reused auditID is another request."""
-    best: dict[tuple[str, str, str, str], Request] = {}
-    for r in requests:
-        key = (r.audit_id, r.user, r.verb, r.uri)
-        held = best.get(key)
-        if held is None or (
-            _STAGE_RANK.get(r.stage, 0) >= _STAGE_RANK.get(held.stage, 0) and r.received == held.received
-        ):
-            best[key] = r
-        elif r.received != held.received:
-            best[(*key[:3], f"{r.uri} {r.received}")] = r
-    return sorted(best.values(), key=lambda r: (r.ts, r.received))
+def _operations(stages: Iterable[Request]) -> list[Request]:
+    """One request each: its last stage, and its course."""
+    return [msgspec.structs.replace(s[-1], course=course_of(s)) for s in merged(stages)]

@@ -101,6 +101,11 @@ def tables_for(conditions: Sequence[Condition]) -> list[View]:
     return views
 
 
+def asks_for_stages(conditions: Sequence[Condition]) -> bool:
+    """Whether single records of the audit trail are meant: all stages of a request are one row otherwise."""
+    return any(c.field in ("id", "audit_id", "stage") for c in conditions)
+
+
 def _table(word: str) -> str:
     word = _TABLE_OF_ID.get(word, word)
     if word not in VIEWS:
@@ -122,8 +127,7 @@ def where(view: View, asked: Filter) -> tuple[str, list[Any]]:
     if asked.cluster:
         parts.append("cluster = ?")
         params.append(asked.cluster)
-    by_id = any(c.field == "id" for c in asked.conditions)
-    if view.table == "audit" and not by_id and not any(c.field == "stage" for c in asked.conditions):
+    if view.table == "audit" and not asks_for_stages(asked.conditions):
         # One request is one line; its first stage says nothing that a later one does not.
         parts.append("stage <> 'RequestReceived'")
     for c in asked.conditions:

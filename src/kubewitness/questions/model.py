@@ -77,8 +77,18 @@ class Root(msgspec.Struct):
     when: str
 
 
+class Joined(msgspec.Struct):
+    """A record of the same deed by another source, and how surely it is one."""
+
+    id: str
+    certainty: Certainty = "inferred"
+
+
 class Link(msgspec.Struct):
-    """One step of the chain, from the effect (first) to the root (last)."""
+    """One step of the chain, from the effect (first) to the root (last).
+
+    `joined`: those of `evidence` that only an inference joins with the others; it makes the link no surer.
+    """
 
     when: str
     actor: str | None
@@ -87,6 +97,7 @@ class Link(msgspec.Struct):
     sentence: str
     certainty: Certainty
     evidence: list[str]
+    joined: list[Joined] = msgspec.field(default_factory=list)
 
 
 class Gap(msgspec.Struct):
@@ -139,7 +150,12 @@ class WhoAnswer(msgspec.Struct):
 
 
 class TimelineRow(msgspec.Struct):
-    """One line of `timeline` and `search`: keys are CONTRACT.md's."""
+    """One line of `timeline` and `search`: keys are CONTRACT.md's.
+
+    A request is one line, whatever its stages: `id` is that of the last one recorded, `stages` names all of them. Of a
+    session (watch, exec, log -f ...) `when` is its beginning and `until` its end, null while none is recorded.
+    `duration_ms` is from the request's reception to its end. `joined`: admission reviews of the same deed.
+    """
 
     when: str
     source: str
@@ -150,3 +166,7 @@ class TimelineRow(msgspec.Struct):
     count: int
     summary: str
     id: str
+    until: str | None = None
+    duration_ms: float | None = None
+    stages: list[str] = msgspec.field(default_factory=list)
+    joined: list[Joined] = msgspec.field(default_factory=list)

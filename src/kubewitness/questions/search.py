@@ -6,9 +6,16 @@ import heapq
 
 import msgspec
 
-from kubewitness.questions.facts import RawPointer, Session
-from kubewitness.questions.filters import Filter, tables_for, where
+from kubewitness.questions import auditrows, coverage
+from kubewitness.questions.factrows import pointer_of
+from kubewitness.questions.facts import Facts, RawPointer, Session
+from kubewitness.questions.filters import Filter, asks_for_stages, tables_for, where
 from kubewitness.questions.model import TimelineRow
+from kubewitness.questions.views import View
+
+_NOWHERE: RawPointer = (0, 0, 0, 0)
+#: when it was last heard of, its line, its original bytes
+_Found = tuple[int, TimelineRow, RawPointer]
 
 
 class SearchQuestion(msgspec.Struct):
@@ -29,19 +36,43 @@ class SearchAnswer(msgspec.Struct):
 
 
 def ask(session: Session, question: SearchQuestion) -> SearchAnswer:
-    """The newest matches of all tables that have every field asked for."""
-    order = "ASC" if question.ascending else "DESC"
-    found: list[tuple[int, TimelineRow, RawPointer]] = []
+    """The newest matches of all tables that have every field asked for. The stages of a request are one row, unless
+    they themselves are asked for: with `raw`, a stage, an id or an auditID."""
+    apart = question.raw or asks_for_stages(question.filter.conditions)
+    found: list[_Found] = []
+    more = False
     for view in tables_for(question.filter.conditions):
-        condition, params = where(view, question.filter)
-        sql = (
-            f"SELECT {view.select}, raw_seg, raw_frame, raw_off, raw_len FROM {view.table} "  # noqa: S608
-            f"WHERE {condition} ORDER BY ts {order} LIMIT {int(question.limit) + 1}"
-        )
-        for values in session.query(sql, params):
-            row = view.rows([values[:-4]])[0]
-            found.append((int(values[0]), row, tuple(values[-4:])))
+        if view.table == "audit" and not apart:
+            rows, cut = _operations(session, view, question)
+            found += rows
+            more = more or cut
+        else:
+            found += _records(session, view, question)
     pick = heapq.nsmallest if question.ascending else heapq.nlargest
     chosen = pick(question.limit, found, key=lambda f: f[0])
+    more = more or len(found) > len(chosen)
+    if not question.raw:  # a session is shown at its beginning
+        chosen.sort(key=lambda f: f[1].when, reverse=not question.ascending)
     raws = session.raw([pointer for _, _, pointer in chosen]) if question.raw else []
-    return SearchAnswer([row for _, row, _ in chosen], raws, len(found) > len(chosen))
+    return SearchAnswer([row for _, row, _ in chosen], raws, more)
+
+
+def _records(session: Session, view: View, question: SearchQuestion) -> list[_Found]:
+    condition, params = where(view, question.filter)
+    order = "ASC" if question.ascending else "DESC"
+    sql = (
+        f"SELECT {view.select}, raw_seg, raw_frame, raw_off, raw_len FROM {view.table} "  # noqa: S608
+        f"WHERE {condition} ORDER BY ts {order} LIMIT {int(question.limit) + 1}"
+    )
+    values = session.query(sql, params)
+    return [(int(v[0]), view.rows([v[:-4]])[0], pointer_of(v[-4:])) for v in values]
+
+
+def _operations(session: Session, view: View, question: SearchQuestion) -> tuple[list[_Found], bool]:
+    condition, params = where(view, question.filter)
+    rows, more = auditrows.fetch(session, [condition], params, question.limit, ascending=question.ascending, ends=True)
+    recorded = {}
+    for cluster in {r.cluster for r in rows}:
+        began = auditrows.began_open(r for r in rows if r.cluster == cluster)
+        recorded[cluster] = coverage.unbroken(Facts(session, cluster), began)
+    return [(r.ts, auditrows.line(r, (), recorded[r.cluster]), _NOWHERE) for r in rows], more

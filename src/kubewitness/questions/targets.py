@@ -14,6 +14,11 @@ from kubewitness.formats.names import RESOURCES, Resource, find_resource, kind_o
 _SEVERAL = frozenset({"all"})
 
 
+def object_text(kind: str | None, namespace: str | None, name: str | None) -> str:
+    """`Pod/shop/web-1`, `Node/n1`: how answers name objects."""
+    return "/".join(part for part in (kind, namespace, name) if part)
+
+
 class Ref(msgspec.Struct, frozen=True):
     """An object's name in a cluster. `name` is "" for a whole collection (a list, a deletecollection)."""
 
@@ -36,11 +41,23 @@ class Ref(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         """`Pod/shop/web-1`, `Node/n1`: how answers name objects."""
-        return "/".join(part for part in (self.kind_name, self.namespace, self.name) if part)
+        return object_text(self.kind_name, self.namespace, self.name)
 
     def said(self) -> str:
         """`pod shop/web-1`: how sentences name objects."""
         return f"{self.kind_name.lower()} {'/'.join(part for part in (self.namespace, self.name) if part)}"
+
+
+def plain(ref: Ref) -> Ref:
+    """Without the spelling of its kind, so that equal names are equal refs."""
+    return Ref(ref.cluster, ref.group, ref.resource, ref.namespace, ref.name) if ref.kind else ref
+
+
+def same_name(a: Ref, b: Ref) -> bool:
+    """Whether both name the same object of one cluster: a key that both share may be chance."""
+    if a.resource == "namespaces":
+        return (b.resource, b.name) == ("namespaces", a.name)
+    return (a.resource, a.namespace, a.name) == (b.resource, b.namespace, b.name)
 
 
 def ref_of(cluster: str, resource: Resource, namespace: str, name: str) -> Ref:

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from kubewitness.questions import coverage
+from kubewitness.questions import coverage, deeds
 from kubewitness.questions.facts import Facts, Session, Window
 from kubewitness.questions.lives import choose
 from kubewitness.questions.model import TimelineRow
@@ -14,7 +14,7 @@ from kubewitness.questions.targets import Ref
 from kubewitness.questions.views import VIEWS
 from kubewitness.questions.who.case import Case
 
-_TABLES = ("audit", "events", "objects", "admission", "findings")
+_TABLES = ("events", "objects", "findings")
 #: how far apart the relations are followed: Deployment -> ReplicaSet -> Pod
 _DEPTH = 3
 _MOST_RELATED = 200
@@ -45,13 +45,13 @@ def ask(session: Session, question: TimelineQuestion) -> TimelineAnswer:
     refs = [ref, *related(case, ref)] if question.related else [ref]
     keys = sorted({r.key for r in refs} | {_inner(r).key for r in refs if r.resource == "namespaces"})
     window = _window(case, question)
-    found: list[tuple[int, TimelineRow]] = []
+    found = deeds.of(case.facts, keys, window, question.limit, reads=question.reads)
     for table in _TABLES:
         found += _rows(session, table, keys, window, question)
     if ref.resource == "pods":
         found += _logs(session, ref, window, question.limit)
     found.sort(key=lambda f: f[0])
-    rows = [row for _, row in found[-question.limit :]]
+    rows = sorted((row for _, row in found[-question.limit :]), key=lambda row: row.when)  # sessions at their beginning
     hints = [] if rows else _hints(case, ref)
     return TimelineAnswer(rows, len(found) > len(rows), hints)
 
@@ -76,13 +76,6 @@ def _rows(
     window.conditions(where, params)
     if table == "events":
         where.append("change <> 'EXPIRED'")
-    if table == "audit":
-        where.append("stage <> 'RequestReceived'")
-        if not question.reads:
-            where.append(
-                "(verb NOT IN ('get', 'list', 'watch') OR code >= 400 OR resource = 'secrets' "
-                "OR coalesce(subresource, '') IN ('exec', 'attach', 'portforward', 'proxy'))"
-            )
     sql = (
         f"SELECT {view.select} FROM {table} WHERE {' AND '.join(where)} "  # noqa: S608
         f"ORDER BY ts DESC LIMIT {int(question.limit) + 1}"

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 import time
 from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
 
 from kubewitness.errors import Malformed, UsageError
 from kubewitness.formats.times import parse_us
@@ -27,6 +30,25 @@ _CLOCK_FORMS = ("%H:%M:%S", "%H:%M")
 def now_us() -> int:
     """Now, microseconds since 1970 UTC."""
     return time.time_ns() // 1000
+
+
+def span(us: int) -> str:
+    """A duration in microseconds as people say it: `2.3 s`, `12 min 3 s`, `3 d 4 h`."""
+    if us < 60_000_000:
+        return f"{us / 1e6:.1f} s"
+    return whole_span(us // 1_000_000)
+
+
+def whole_span(seconds: int) -> str:
+    """A duration in at most two units: `12 s`, `3 d 4 h`."""
+    units = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+    parts: list[str] = []
+    rest = seconds
+    for size, name in units:
+        if rest >= size or (name == "s" and not parts):
+            parts.append(f"{rest // size} {name}")
+            rest %= size
+    return " ".join(parts[:2])
 
 
 def parse_time(text: str, *, now: int | None = None, option: str = "time") -> int:
@@ -88,3 +110,24 @@ def _local(word: str, at: int) -> int | None:
             us = int((moment - timedelta(days=1)).timestamp()) * 1_000_000 + extra
         return us
     return None
+
+
+class Window(msgspec.Struct, frozen=True):
+    """A span of time, microseconds UTC, both ends included; None is open."""
+
+    since: int | None = None
+    until: int | None = None
+
+    def clip(self, since: int | None, until: int | None) -> Window:
+        """The part of this window that lies within the other."""
+        lows = [t for t in (self.since, since) if t is not None]
+        highs = [t for t in (self.until, until) if t is not None]
+        return Window(max(lows) if lows else None, min(highs) if highs else None)
+
+    def conditions(self, where: list[str], params: list[Any], column: str = "ts") -> None:
+        if self.since is not None:
+            where.append(f"{column} >= make_timestamp(?)")
+            params.append(self.since)
+        if self.until is not None:
+            where.append(f"{column} <= make_timestamp(?)")
+            params.append(self.until)

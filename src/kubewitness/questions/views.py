@@ -13,7 +13,11 @@ import msgspec
 
 from kubewitness.formats.names import kind_of_resource
 from kubewitness.formats.times import format_us
+from kubewitness.questions import auditrows
 from kubewitness.questions.model import TimelineRow
+from kubewitness.questions.reviews import COLUMNS as REVIEW_COLUMNS
+from kubewitness.questions.reviews import Review, review_of
+from kubewitness.questions.targets import object_text
 
 
 class View(msgspec.Struct, frozen=True):
@@ -39,29 +43,8 @@ class View(msgspec.Struct, frozen=True):
 _TIMES = frozenset({"ts", "arrived_ts", "received_ts", "first_ts", "last_ts", "deletion_ts"})
 
 
-def object_text(kind: str | None, namespace: str | None, name: str | None) -> str:
-    return "/".join(part for part in (kind, namespace, name) if part)
-
-
 def _audit(v: Mapping[str, Any]) -> TimelineRow:
-    resource, sub = v["resource"] or "", v["subresource"] or ""
-    kind = kind_of_resource(resource, v["api_group"] or "") if resource else ""
-    action = f"{v['verb']} {resource}/{sub}" if sub else v["verb"] or ""
-    namespace = "" if resource == "namespaces" else v["namespace"]
-    target = object_text(kind, namespace, v["name"]) or v["uri"] or ""
-    actor = v["user"] or None
-    acting = v["impersonated_user"]
-    code = v["code"]
-    outcome = f"{code or ''} {v['reason'] or ''}".strip() or v["stage"] or ""
-    said = f"{actor or 'anonymous'}{f' (acting as {acting})' if acting else ''} {action} {target}"
-    if code and code >= 400:
-        said += f": refused, {outcome}" + (f" ({v['message']})" if v["message"] else "")
-    if v["dry_run"]:
-        said += " (dry run)"
-    if "audit-id-reused" in (v["flags"] or ""):
-        said += " (auditID reused)"
-    ident = f"audit:{v['cluster']}/{v['audit_id']}/{v['stage']}"
-    return TimelineRow(format_us(v["ts"]), "audit", actor, action, target, outcome, 1, said, ident)
+    return auditrows.line(auditrows.row_of(list(v.values())))
 
 
 def _event(v: Mapping[str, Any]) -> TimelineRow:
@@ -91,11 +74,16 @@ def _object(v: Mapping[str, Any]) -> TimelineRow:
 
 
 def _admission(v: Mapping[str, Any]) -> TimelineRow:
-    target = object_text(v["kind"], v["namespace"], v["name"])
-    action = (v["operation"] or "").lower()
-    said = f"{v['user'] or 'anonymous'} {action} {target} (seen at admission)"
-    ident = f"admission:{v['cluster']}/{v['review_uid']}"
-    return TimelineRow(format_us(v["ts"]), "admission", v["user"] or None, action, target, "", 1, said, ident)
+    return review_line(review_of(list(v.values())))
+
+
+def review_line(r: Review, fitting: int = 0) -> TimelineRow:
+    """A review as one line. `fitting`: how many requests of the audit trail it may be of, where that is not clear."""
+    target = object_text(r.kind, r.namespace, r.name)
+    said = f"{r.user or 'anonymous'} {r.action} {target} (seen at admission)"
+    said += " (dry run)" if r.dry_run else ""
+    said += f" ({fitting} audit records fit as well)" if fitting else ""
+    return TimelineRow(format_us(r.ts), "admission", r.user or None, r.action, target, "", 1, said, r.id)
 
 
 def _log(v: Mapping[str, Any]) -> TimelineRow:
@@ -165,26 +153,7 @@ VIEWS: dict[str, View] = {
     for view in (
         View(
             "audit",
-            (
-                "ts",
-                "cluster",
-                "audit_id",
-                "stage",
-                "verb",
-                "user",
-                "impersonated_user",
-                "api_group",
-                "resource",
-                "subresource",
-                "namespace",
-                "name",
-                "uri",
-                "dry_run",
-                "code",
-                "reason",
-                "message",
-                "flags",
-            ),
+            auditrows.COLUMNS,
             _audit,
             {
                 **_COMMON,
@@ -296,7 +265,7 @@ VIEWS: dict[str, View] = {
         ),
         View(
             "admission",
-            ("ts", "cluster", "review_uid", "operation", "user", "kind", "namespace", "name"),
+            REVIEW_COLUMNS,
             _admission,
             {
                 **_COMMON,

@@ -13,9 +13,9 @@ import msgspec
 
 from kubewitness.errors import UsageError
 from kubewitness.formats.times import format_us
-from kubewitness.questions import coverage
+from kubewitness.questions import coverage, witnesses
 from kubewitness.questions.facts import ADMISSION, EventFact, Facts, Request, Session, Window
-from kubewitness.questions.model import Certainty, Gap, Link
+from kubewitness.questions.model import Certainty, Gap, Joined, Link
 from kubewitness.questions.trace.around import Around
 from kubewitness.questions.trace.effects import Effect, Effects, Mark, event_effect
 from kubewitness.questions.who import engine
@@ -52,6 +52,8 @@ class TraceNode(msgspec.Struct):
     certainty: Certainty
     evidence: list[str]
     mechanism: str | None = None
+    #: those of `evidence` that only an inference joins with the others
+    joined: list[Joined] = msgspec.field(default_factory=list)
     children: list[TraceNode] = msgspec.field(default_factory=list)
 
 
@@ -97,6 +99,7 @@ def ask(session: Session, question: TraceQuestion) -> TraceAnswer:
     case = Case(Facts(session, request.cluster, Window(None, None)))
     grown = _Tree(case, Around(case.facts, Window(request.received - SECOND, until)), question, until)
     answer = grown.answer(asked, request)
+    witnesses.add(case.facts, _nodes(answer.root))
     if len(found) > 1:
         others = ", ".join(f"{r.action} {r.ref} by {r.person} at {format_us(r.ts)}" for r in found if r is not request)
         answer.notes.append(f"{len(found)} requests have this auditID, which a client chooses; the others: {others}")
@@ -230,6 +233,16 @@ class _Tree:
         new = [e for e in found if e.mark not in self._seen]
         self._seen.update(e.mark for e in new)
         return new
+
+
+def _nodes(root: TraceNode | None) -> list[TraceNode]:
+    """A tree's nodes, each before its children."""
+    found, stack = [], [root] if root is not None else []
+    while stack:
+        node = stack.pop()
+        found.append(node)
+        stack += reversed(node.children)
+    return found
 
 
 def _node(deed: Deed, certainty: Certainty, mechanism: str | None) -> TraceNode:

@@ -6,7 +6,7 @@ import msgspec
 
 from kubewitness.errors import UsageError
 from kubewitness.formats.times import format_us
-from kubewitness.questions import coverage
+from kubewitness.questions import coverage, witnesses
 from kubewitness.questions.facts import Facts, Session, Window
 from kubewitness.questions.lives import Life, choose
 from kubewitness.questions.model import AskedObject, WhoAnswer
@@ -38,9 +38,15 @@ class WhoQuestion(msgspec.Struct):
 
 def ask(session: Session, question: WhoQuestion) -> WhoAnswer:
     """The answer, found or not. Raises `UsageError` for a verb that does not fit the kind."""
-    ref = question.ref
     _check(question)
-    case = Case(Facts(session, ref.cluster, Window(question.since, question.until)))
+    case = Case(Facts(session, question.ref.cluster, Window(question.since, question.until)))
+    answer = _answer(case, question)
+    witnesses.add(case.facts, answer.chain)
+    return answer
+
+
+def _answer(case: Case, question: WhoQuestion) -> WhoAnswer:
+    ref = question.ref
     lives = case.lives(ref)
     verb = question.verb or _default_verb(case, lives)
     life = choose(lives, uid=question.uid, at=question.at, gone=verb in ("deleted", "evicted", "killed"))

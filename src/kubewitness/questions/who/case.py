@@ -67,7 +67,7 @@ class Deed(msgspec.Struct):
             str(self.ref),
             (self.link_says or self.says) + ".",
             self.certainty,
-            self.evidence,
+            [*self.evidence],
         )
 
     def root(self) -> Root:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from urllib.parse import parse_qs, urlsplit
 
+from kubewitness.questions import coverage, operations
 from kubewitness.questions.bodies import at
-from kubewitness.questions.facts import SWITCHING_PROTOCOLS, Request
+from kubewitness.questions.facts import Request, Window
 from kubewitness.questions.lives import SKEW_US, Life
 from kubewitness.questions.model import AskedObject, Certainty, Gap, Link, WhoAnswer
+from kubewitness.questions.operations import command_of
 from kubewitness.questions.targets import Ref
 from kubewitness.questions.who import creation, engine
 from kubewitness.questions.who.case import Case, Deed, controller_of, deed_of, event_deed, tool_of, who_said
@@ -136,9 +138,9 @@ def _reads(case: Case, life: Life, until: int) -> list[Deed]:
         requests += [(r, scope[0]) for r in case.facts.requests(collection, ("list", "watch"))]
     found: dict[tuple[str, str, str], tuple[Request, str, int]] = {}
     for r, scope_name in requests:
-        open_watch = r.verb == "watch" and r.stage == "ResponseStarted"  # it may go on, and see what comes
+        open_watch = r.course is not None and r.course.open  # it may go on, and see what comes
         if (
-            not r.done
+            not r.began
             or r.received > until
             or not _selects(r, ref)
             or (life.born and r.ts < life.first and not open_watch)
@@ -149,13 +151,17 @@ def _reads(case: Case, life: Life, until: int) -> list[Deed]:
         count = (held[2] if held else 0) + 1
         found[key] = (r, scope_name, count) if held is None or r.ts >= held[0].ts else (*held[:2], count)
     deeds = []
+    recorded = _recorded(case, [r for r, _, _ in found.values()])
     for r, scope_name, count in found.values():
         covering = f" with a {r.verb} of {scope_name}" if scope_name else ""
         times = f", {count} times" if count > 1 else ""
-        says = f"{who_said(r)} read {ref.said()}{covering}{tool_of(r)}{times}"
+        says = f"{who_said(r)} read {ref.said()}{covering}{tool_of(r)}{times}{_lasting(r, recorded)}"
         partly = any(word in r.uri for word in ("labelSelector=", "continue=")) if scope_name else False
         sure: Certainty = "inferred" if partly else "proved"
-        deeds.append(deed_of(r, says, ref=ref, root_action=r.verb, role="read", certainty=sure))
+        deed = deed_of(r, says, ref=ref, root_action=r.verb, role="read", certainty=sure)
+        if r.course is not None and r.course.streams:  # it saw the object from the beginning of both on
+            deed.when = max(r.received, life.first) if life.born else r.received
+        deeds.append(deed)
     return deeds
 
 
@@ -166,22 +172,28 @@ def _selects(request: Request, ref: Ref) -> bool:
 
 
 def _streams(case: Case, life: Life, until: int) -> list[Deed]:
+    found = [r for r in case.facts.requests(life.ref, ("create", "get")) if r.subresource in _STREAMS]
+    found = [r for r in found if r.began and r.received <= until and life.covers(r.received)]
+    recorded = _recorded(case, found)
     deeds = []
-    for r in case.facts.requests(life.ref, ("create", "get")):
-        way = _STREAMS.get(r.subresource)
-        worked = r.done or (r.code == SWITCHING_PROTOCOLS and not r.dry_run)
-        if way is None or not worked or r.received > until or not life.covers(r.received):
-            continue
+    for r in found:
         query = parse_qs(urlsplit(r.uri).query)
-        command = " ".join(query.get("command", [])) or "a command"
+        way = _STREAMS[r.subresource].format(command=repr(command_of(r.uri) or "a command"))
         container = f" (container {query['container'][0]})" if "container" in query else ""
-        lasted = (r.ts - r.received) / 1e6
-        duration = f" for {lasted:.1f} s" if r.stage == "ResponseComplete" and lasted >= 0.1 else ""
-        if r.stage == "ResponseStarted":
-            duration = ", with no end recorded"
-        says = f"{who_said(r)} {way.format(command=repr(command))} {life.ref.said()}{container}{tool_of(r)}{duration}"
-        deeds.append(deed_of(r, says, ref=life.ref, root_action=r.subresource, role="exec"))
+        says = f"{who_said(r)} {way} {life.ref.said()}{container}{tool_of(r)}{_lasting(r, recorded)}"
+        deed = deed_of(r, says, ref=life.ref, root_action=r.subresource, role="exec")
+        deed.when = r.received
+        deeds.append(deed)
     return deeds
+
+
+def _recorded(case: Case, requests: list[Request]) -> Window | None:
+    open_ones = [r.received for r in requests if r.course is not None and r.course.open]
+    return coverage.unbroken(case.facts, open_ones)
+
+
+def _lasting(request: Request, recorded: Window | None) -> str:
+    return operations.told(request.course, recorded) if request.course is not None else ""
 
 
 def _several(case: Case, asked: AskedObject, deeds: list[Deed], what: str) -> WhoAnswer:
