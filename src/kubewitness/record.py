@@ -38,6 +38,8 @@ class Note(msgspec.Struct, omit_defaults=True, array_like=False):
     reason: str = ""
     #: things a reader should know, e.g. "audit-id-reused", "time-from-arrival"
     flags: tuple[str, ...] = ()
+    #: microseconds UTC of the record's own arrival, where it waited to be taken with others; 0: as its chunk
+    arrived_us: int = 0
 
 
 class Origin(msgspec.Struct, omit_defaults=True):

@@ -6,11 +6,14 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.cluster.harness import Part, until
+from tests.cluster.harness import Binaries, ControlPlane, Options, Part, Webhook, until
+from tests.cluster.harness.pki import Pki
+from tests.cluster.harness.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 _STARTED = b"(Ctrl-C ends)"
@@ -73,7 +76,45 @@ class Recorder(Part):
         return int(value)
 
 
-def recorder_flags(kubeconfig: Path, *, audit_file: Path | None = None, listen: str = "") -> Sequence[str]:
+def recorder_flags(
+    kubeconfig: Path, *, audit_file: Path | None = None, listen: str = "", admission: str = "", pki: Pki | None = None
+) -> Sequence[str]:
+    """`admission`: address of the admission webhook, with the API server's own certificate out of `pki`."""
     flags = ["--kubeconfig", str(kubeconfig)]
     flags += ["--audit-file", str(audit_file)] if audit_file else []
-    return flags + (["--audit-listen", listen] if listen else [])
+    flags += ["--audit-listen", listen] if listen else []
+    if admission and pki is not None:
+        flags += ["--admission-listen", admission]
+        flags += ["--tls-cert", pki.file("apiserver.crt"), "--tls-key", pki.file("apiserver.key")]
+    return flags
+
+
+@contextmanager
+def recorded_cluster(
+    binaries: Binaries,
+    folder: Path,
+    *,
+    file: bool,
+    webhook: bool,
+    admission: str = "",
+    options: Options | None = None,
+) -> Iterator[tuple[ControlPlane, Recorder]]:
+    """A cluster whose recorder was there first, as one that must not miss anything should be."""
+    address = f"127.0.0.1:{free_port()}"
+    url = f"{'https' if admission else 'http'}://{address}/audit"
+    cluster = ControlPlane(options or Options(webhook=Webhook(url) if webhook else None), binaries)
+    flags = recorder_flags(
+        cluster.pki.users["admin"].kubeconfig,
+        audit_file=cluster.audit_log if file else None,
+        listen=address if webhook else "",
+        admission=admission,
+        pki=cluster.pki,
+    )
+    recorder = Recorder(folder / "state", *flags)
+    try:
+        recorder.start()
+        cluster.start()
+        yield cluster, recorder
+    finally:
+        recorder.stop()
+        cluster.stop()

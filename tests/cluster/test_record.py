@@ -6,8 +6,6 @@ import os
 import random
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,35 +13,11 @@ from typing import Any
 import pytest
 
 from tests.cluster.demo_manifests import deployment, namespace, roles
-from tests.cluster.harness import Binaries, ControlPlane, Options, RawWatch, Webhook, until
-from tests.cluster.harness.ports import free_port
+from tests.cluster.harness import Binaries, RawWatch, until
 from tests.cluster.load import Load
-from tests.cluster.recorder import Recorder, recorder_flags
+from tests.cluster.recorder import recorded_cluster
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
-
-
-@contextmanager
-def recorded_cluster(
-    binaries: Binaries, folder: Path, *, file: bool, webhook: bool, options: Options | None = None
-) -> Iterator[tuple[ControlPlane, Recorder]]:
-    """A cluster whose recorder was there first, as one that must not miss anything should be."""
-    address = f"127.0.0.1:{free_port()}"
-    options = options or Options(webhook=Webhook(f"http://{address}/audit") if webhook else None)
-    cluster = ControlPlane(options, binaries)
-    flags = recorder_flags(
-        cluster.pki.users["admin"].kubeconfig,
-        audit_file=cluster.audit_log if file else None,
-        listen=address if webhook else "",
-    )
-    recorder = Recorder(folder / "state", *flags)
-    try:
-        recorder.start()
-        cluster.start()
-        yield cluster, recorder
-    finally:
-        recorder.stop()
-        cluster.stop()
 
 
 def test_a_drain_is_named_within_five_seconds_with_evidence_that_search_finds(

@@ -166,6 +166,21 @@ async def test_the_time_of_arrival_is_kept_however_long_the_journal_took() -> No
     assert second.received_us > after + 250_000
 
 
+async def test_reviews_that_are_kept_together_have_each_its_own_time_of_arrival() -> None:
+    sink = Kept()
+    sink.gate.clear()
+    arrived = []
+    async with listening(sink) as (_, address), aiohttp.ClientSession() as session:
+        for n in range(4):
+            before = time.time_ns() // 1000
+            await ask(session, f"http://{address}/admission", review(n))
+            arrived.append((before, time.time_ns() // 1000))
+        sink.gate.set()
+        await until_kept(sink, "admission", 4)
+    noted = [chunk.notes[i].arrived_us for chunk in sink.chunks for i in range(len(chunk.ends))]
+    assert all(before <= us <= after for us, (before, after) in zip(noted, arrived, strict=True))
+
+
 async def test_what_finds_no_room_is_allowed_counted_and_its_loss_put_on_record() -> None:
     sink = Kept()
     sink.gate.clear()

@@ -85,7 +85,7 @@ def test_a_failed_login_is_answered_although_only_its_beginning_is_recorded() ->
         ([Said(SECOND, 0, STARTED, code=101)], Window(0, 9 * SECOND), ", still open at 1970-01-01T00:00:09.000000Z"),
         ([Said(SECOND, 0, STARTED, code=101)], Window(1, 9 * SECOND), ", with no end recorded"),
         ([Said(SECOND, 0, STARTED, code=101)], None, ", with no end recorded"),
-        ([Said(0, 0, RECEIVED)], Window(0, 9 * SECOND), ", with no answer recorded"),
+        ([Said(0, 0, RECEIVED)], Window(0, 9 * SECOND), ", with no answer recorded so far"),
         (
             [Said(SECOND, 0, STARTED, code=101), Said(3 * SECOND, 0, PANIC, code=500)],
             None,
@@ -142,7 +142,7 @@ def test_a_timeline_has_one_row_for_each_request_with_its_beginning_its_end_and_
         ("bob create pods/exec Pod/shop/web-1 ('sh -c') for 1 min", 60_000.0),
         ("carol get pods/exec Pod/shop/web-1 ('top'), still open at 2026-03-01T10:01:30.004000Z", None),
         ("bob create pods/portforward Pod/shop/web-1, ended by a panic of the API server after 3.0 s", 3000.0),
-        ("alice patch Pod/shop/web-1, with no answer recorded", None),
+        ("alice patch Pod/shop/web-1, with no answer recorded so far", None),
     ]
     exec_ = rows[1]
     assert (exec_.when, exec_.until) == ("2026-03-01T10:00:10.000000Z", "2026-03-01T10:01:10.000000Z")

@@ -52,7 +52,6 @@ class Asked(msgspec.Struct, frozen=True):
 def review(ts: int, operation: str = "UPDATE", **rest: Any) -> Review:
     given_: dict[str, Any] = {
         "ts": ts,
-        "arrived": 0,
         "cluster": "default",
         "review_uid": f"r{ts}",
         "operation": operation,
@@ -147,11 +146,6 @@ def test_versions_tell_what_whole_seconds_do_not() -> None:
     # `second` may have been a write that changed nothing at version 11, but that one was answered with 11 for sure
     assert joined(two, [first]) == ([["first"], []], {})
     assert joined([two[1]], [second]) == ([["second"]], {})
-
-
-def test_the_arrival_of_a_live_review_tells_what_whole_seconds_do_not() -> None:
-    two = [Asked(BEGIN + 1, BEGIN + 5 * MS), Asked(BEGIN + 400 * MS, BEGIN + 405 * MS)]
-    assert joined(two, [review(BEGIN, arrived=BEGIN + 401 * MS, review_uid="live")]) == ([[], ["live"]], {})
 
 
 def test_a_dry_run_is_not_joined_with_a_change() -> None:

@@ -117,16 +117,19 @@ def decode(raw: bytes) -> Review:
     )
 
 
-def best_time(review: Review) -> tuple[int, str]:
+def best_time(review: Review, arrived_us: int = 0) -> tuple[int, str]:
     """(microseconds UTC, what it was taken from); (0, "") when only its arrival is known (flag "time-from-arrival").
 
-    A review has no time of its own. A recorder's requestReceivedTimestamp is best; else, for CREATE and UPDATE,
+    A review has no time of its own. A recorder's requestReceivedTimestamp is best, or what our own webhook noted at its
+    arrival (`arrived_us`, 0 when it did not), since the API server waits for the answer; else, for CREATE and UPDATE,
     the newest managedFields time or the creationTimestamp of the new object (whole seconds), both set by the API
     server just before it calls webhooks, and taken for UPDATE only when newer than all of the old object's.
     """
     received = us_or_zero(review.requestReceivedTimestamp)
     if received:
         return received, "requestReceivedTimestamp"
+    if arrived_us:
+        return arrived_us, "arrival"
     request = review.request
     if request.operation not in ("CREATE", "UPDATE") or request.object is None:
         return 0, ""

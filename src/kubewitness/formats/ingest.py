@@ -64,6 +64,8 @@ class Ingest:
         #: microseconds UTC that stand in for the arrival of records without a time of their own: a file's last change
         #: is nearer to them than its import, and the same when it is imported again; 0: the true arrival
         self.fallback_us = 0
+        #: the arrival of an admission review, which has no exact time of its own, if it has waited since; else 0
+        self.arrived_us = 0
         self.read = 0
         self.rejected = 0
         self.bytes = 0
@@ -273,7 +275,7 @@ class Ingest:
         flags = found.flags if admission.best_time(review)[0] else (*found.flags, _ARRIVAL)
         kept = clean[0] if clean else found.raw
         identity = admission.identity(self.cluster, review, kept) if self.keyed else b""
-        self._put("admission", "", found.raw, identity, clean, found.how, Note(flags=flags))
+        self._put("admission", "", found.raw, identity, clean, found.how, Note(flags=flags, arrived_us=self.arrived_us))
 
     def _log(self, found: Found, file: str, offset: int) -> None:
         line = logs.decode(found.form, found.raw, self.fallback_us or self._us)

@@ -240,7 +240,7 @@ class AdmissionWebhook:
 def _chunks(ingest: Ingest, group: list[_Waiting]) -> list[Chunk]:
     """Reviews have no time of their own but that of their arrival, which may be long ago when the journal was slow."""
     for waiting in group:
-        ingest.fallback_us = group[0].arrived_us
+        ingest.fallback_us, ingest.arrived_us = group[0].arrived_us, waiting.arrived_us
         if waiting.is_review:
             ingest.add_any(waiting.body)
         else:

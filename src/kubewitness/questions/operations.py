@@ -120,7 +120,7 @@ def told(course: Course, recorded: Window | None = None) -> str:
     """
     if course.ended is None:
         if not course.streams:
-            return ", with no answer recorded"
+            return ", with no answer recorded so far"
         if recorded is None or recorded.until is None or course.began < (recorded.since or 0):
             return ", with no end recorded"
         return f", still open at {format_us(recorded.until)}"

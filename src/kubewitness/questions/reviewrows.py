@@ -42,7 +42,7 @@ def writes(session: Session, where: Sequence[str], params: Sequence[Any], window
     window.conditions(where, params)
     sql = f"SELECT {SELECT}, {_POINTER} FROM admission WHERE {' AND '.join(where)} ORDER BY ts LIMIT {_MOST}"  # noqa: S608
     rows = session.query(sql, params)
-    return [_request(review_of(row), row[-4:]) for row in rows if row[4] in OPERATIONS]
+    return [_request(review_of(row), row[-4:]) for row in rows if row[3] in OPERATIONS]
 
 
 def _request(v: Review, pointer: Sequence[Any]) -> Request:

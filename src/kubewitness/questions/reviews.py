@@ -14,8 +14,9 @@ from typing import Any, Protocol
 
 import msgspec
 
+from kubewitness.formats.names import kind_of_resource
 from kubewitness.questions.operations import RECEIVED, Course
-from kubewitness.questions.targets import Ref
+from kubewitness.questions.targets import Ref, object_text
 from kubewitness.questions.times import Window
 
 SECOND = 1_000_000
@@ -25,8 +26,6 @@ _SKEW_US = 2 * SECOND
 _REVIEWED_US = 60 * SECOND
 #: the same of a session, where no record tells when its answer began
 _OPENED_US = 5 * SECOND
-#: live reviews are kept together for this long, with the time of the first (inputs/admission_webhook.py)
-_TOGETHER_US = SECOND // 10
 
 _VERBS = {
     "CREATE": ("create", "patch", "update"),  # apply and put may create
@@ -39,7 +38,6 @@ _DRY_IN_BODY = ("delete", "deletecollection")
 
 COLUMNS = (
     "ts",
-    "arrived_ts",
     "cluster",
     "review_uid",
     "operation",
@@ -60,14 +58,13 @@ COLUMNS = (
     "dry_run",
 )
 #: the same, times as microseconds, for a SELECT
-SELECT = ", ".join(f"epoch_us({c})" if c in ("ts", "arrived_ts") else f'"{c}"' for c in COLUMNS)
+SELECT = ", ".join(f"epoch_us({c})" if c == "ts" else f'"{c}"' for c in COLUMNS)
 
 
 class Review(msgspec.Struct, frozen=True):
     """One AdmissionReview; times in microseconds UTC. The object is the new one, or the old one of a delete."""
 
     ts: int
-    arrived: int
     cluster: str
     review_uid: str
     operation: str
@@ -96,6 +93,12 @@ class Review(msgspec.Struct, frozen=True):
         return Ref(self.cluster, self.group, self.resource, self.namespace, self.name)
 
     @property
+    def object(self) -> str:
+        """`Pod/shop/web-1`, of its subresources too: they have kinds of their own (Eviction, PodExecOptions)."""
+        kind = kind_of_resource(self.resource, self.group) if self.subresource else self.kind
+        return object_text(kind, self.namespace, self.name)
+
+    @property
     def action(self) -> str:
         """`delete`, `create pods/eviction`: as the audit trail says it, but for `connect`."""
         verb = self.operation.lower()
@@ -103,19 +106,15 @@ class Review(msgspec.Struct, frozen=True):
 
     @property
     def moment(self) -> tuple[int, int]:
-        """The times between which it was made. Those that come from the object are cut to whole seconds; of a review
-        that was recorded as it came, the arrival tells more."""
-        if self.ts <= self.arrived < self.ts + SECOND + _TOGETHER_US:
-            return self.arrived, self.arrived + _TOGETHER_US
+        """The times between which it was made: those that come from the object are cut to whole seconds."""
         return self.ts, self.ts + (0 if self.ts % SECOND else SECOND - 1)
 
 
 def review_of(row: Sequence[Any]) -> Review:
     """A review of a row of `COLUMNS`."""
     values: list[Any] = ["" if value is None else value for value in row[: len(COLUMNS)]]
-    values[1] = int(row[1] or 0)
-    values[7] = list(row[7] or ())
-    values[19] = bool(row[19])
+    values[6] = list(row[6] or ())
+    values[18] = bool(row[18])
     return Review(*values)
 
 

@@ -79,11 +79,10 @@ def _admission(v: Mapping[str, Any]) -> TimelineRow:
 
 def review_line(r: Review, fitting: int = 0) -> TimelineRow:
     """A review as one line. `fitting`: how many requests of the audit trail it may be of, where that is not clear."""
-    target = object_text(r.kind, r.namespace, r.name)
-    said = f"{r.user or 'anonymous'} {r.action} {target} (seen at admission)"
+    said = f"{r.user or 'anonymous'} {r.action} {r.object} (seen at admission)"
     said += " (dry run)" if r.dry_run else ""
     said += f" ({fitting} audit records fit as well)" if fitting else ""
-    return TimelineRow(format_us(r.ts), "admission", r.user or None, r.action, target, "", 1, said, r.id)
+    return TimelineRow(format_us(r.ts), "admission", r.user or None, r.action, r.object, "", 1, said, r.id)
 
 
 def _log(v: Mapping[str, Any]) -> TimelineRow:

@@ -11,7 +11,7 @@ from kubewitness.questions.facts import ADMISSION, WRITES, Facts, Request
 from kubewitness.questions.model import Joined
 from kubewitness.questions.operations import SESSIONS
 from kubewitness.questions.reviews import Review, join, window_of
-from kubewitness.questions.targets import Ref, object_text
+from kubewitness.questions.targets import Ref
 
 _READS = ("get", "list", "watch")
 
@@ -78,7 +78,7 @@ def _of_collection(facts: Facts, r: Request, text: str) -> list[str]:
     """A collection's delete is reviewed once for each object."""
     where, params = ["cluster = ?", "resource = ?", "operation = 'DELETE'"], [r.cluster, r.resource]
     seen = reviewrows.fetch(facts.session, where, params, window_of([r]))
-    mine = [v for v in seen if object_text(v.kind, v.namespace, v.name) == text]
+    mine = [v for v in seen if v.object == text]
     return _ids(r, _others(facts, mine[0].ref, r), mine) if mine else []
 
 

@@ -142,7 +142,7 @@ def _object(chunk: Chunk, index: int, raw: bytes, note: Note, key: bytes, start:
 
 def _admission(chunk: Chunk, index: int, raw: bytes, note: Note, key: bytes, start: int) -> Row:
     review = admission.decode(raw)
-    ts, _ = admission.best_time(review)
+    ts, _ = admission.best_time(review, note.arrived_us)
     request = review.request
     kind, resource = request.requestKind or request.kind, request.requestResource or request.resource
     group = resource.group or ""

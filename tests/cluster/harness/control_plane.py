@@ -202,7 +202,7 @@ class ControlPlane:
         if self.options.webhook:
             webhook = self.folder / "audit-webhook.kubeconfig"
             webhook.touch(mode=0o600)
-            webhook.write_text(self.options.webhook.kubeconfig())
+            webhook.write_text(self.options.webhook.kubeconfig(self.pki.file("ca.crt")))
         said = flags.audit(self.options, policy, self.audit_log, webhook)
         return flags.apiserver(self.binaries, self._ports, self.pki, self.options, said)
 

@@ -63,8 +63,10 @@ class Webhook:
     batch: int = 200
     wait: float = 1.0
 
-    def kubeconfig(self) -> str:
-        cluster = {"server": self.url} | ({"certificate-authority": self.ca_file} if self.ca_file else {})
+    def kubeconfig(self, own_ca: str) -> str:
+        """`own_ca`: who issued the certificate of an https receiver unless `ca_file` tells."""
+        ca = self.ca_file or (own_ca if self.url.startswith("https:") else "")
+        cluster = {"server": self.url} | ({"certificate-authority": ca} if ca else {})
         user = {"token": self.token, "client-certificate": self.certificate, "client-key": self.key}
         return json.dumps(
             {
