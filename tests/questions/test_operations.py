@@ -172,6 +172,9 @@ def test_search_and_top_take_a_request_for_one(opened: Opened) -> None:
     conditions, _ = parse_words(["subresource=exec,portforward"])
     counted = top.ask(session, top.TopQuestion("user", Filter(conditions))).rows
     assert [(r.value, r.count) for r in counted] == [("bob", 2), ("carol", 1)]
+    late = Filter(conditions, since=BEGIN + int(20.05 * SECOND))  # carol's began before that, bob's exec ended after
+    counted = top.ask(session, top.TopQuestion("user", late)).rows
+    assert [(r.value, r.count) for r in counted] == [("bob", 2)]
 
 
 def test_a_session_that_a_filter_shows_the_beginning_of_is_not_called_open(opened: Opened) -> None:

@@ -109,14 +109,14 @@ def fetch(
 
     `ends`: the conditions may have kept ends of sessions away; they are looked for.
     """
-    order, most = "" if ascending else "DESC", limit + 1
+    order, most = "" if ascending else "DESC", limit + 1 + limit // 3  # room for sessions, which have two stages
     while True:
         sql = f"SELECT {_SELECT} FROM audit WHERE {' AND '.join(where) or 'true'} ORDER BY ts {order} LIMIT {most}"  # noqa: S608
         records = [row_of(v) for v in session.query(sql, params)]
         found = operations(records)
-        if len(records) < most or len(found) > limit or most > limit * MOST_STAGES:
+        if len(records) < most or len(found) > limit or most == (limit + 1) * MOST_STAGES:
             break
-        most = (limit + 1) * MOST_STAGES  # some of them are several stages of one operation
+        most = (limit + 1) * MOST_STAGES
     if ends and (still_open := [r for r in found if r.course is not None and r.course.ended is None]):
         found = operations([*records, *_ends(session, still_open)])
     return found[:limit] if ascending else found[-limit:], len(found) > limit

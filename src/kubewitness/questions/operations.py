@@ -25,6 +25,8 @@ MOST_STAGES = 3
 
 #: subresources whose requests last as long as somebody uses them
 SESSIONS = ("exec", "attach", "portforward")
+#: those whose requests have a stage ResponseStarted, as watches do
+LONG_RUNNING = (*SESSIONS, "proxy", "log")
 #: what is shorter is no session to speak of, and which requests are called slow; microseconds
 _SHORT_US, _SLOW_US = 100_000, 1_000_000
 #: open operations whose ends are looked for at once

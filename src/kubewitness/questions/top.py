@@ -9,10 +9,15 @@ from kubewitness.formats.names import kind_of_resource
 from kubewitness.formats.times import format_us
 from kubewitness.questions.facts import Session
 from kubewitness.questions.filters import Condition, Filter, asks_for_stages, check_field, tables_for, where
-from kubewitness.questions.operations import COMPLETE, PANIC, STARTED
+from kubewitness.questions.operations import COMPLETE, LONG_RUNNING, PANIC, STARTED
 from kubewitness.questions.views import View
 
 _LISTS = frozenset({"groups", "claimed_ips"})
+#: what ended, and as many sessions as have begun more often than ended: those are open. No record is read twice for it
+_EACH_REQUEST_ONCE = (
+    "(coalesce(sum(c) FILTER (course IN (0, 2)), 0) + "
+    "greatest(0, coalesce(sum(c) FILTER (course = 1), 0) - coalesce(sum(c) FILTER (course = 2), 0)))"
+)
 
 
 class TopQuestion(msgspec.Struct):
@@ -46,31 +51,33 @@ def ask(session: Session, question: TopQuestion) -> TopAnswer:
     value = f'unnest("{column}")' if column in _LISTS else f'"{column}"'
     count = "coalesce(count_delta, 1)" if view.table == "events" else "1"
     extra = ", coalesce(api_group, '') AS g" if column == "resource" and question.field == "kind" else ", '' AS g"
-    columns = f"{value} AS v{extra}, {count} AS c, ts"
-    asked = [*question.filter.conditions, Condition(question.field, "=", "")]
-    counted, times = f"SELECT {columns} FROM {view.table} WHERE {condition}", 1  # noqa: S608
-    if view.table == "audit" and not asks_for_stages(asked):
-        counted, times = _each_request_once(columns, condition)
+    counted = "sum(c)"
+    course = "0"
+    if view.table == "audit" and not asks_for_stages([*question.filter.conditions, Condition(question.field, "=", "")]):
+        counted, course = _EACH_REQUEST_ONCE, _course(question.filter.since)
     sql = (
-        "SELECT v, g, sum(c)::BIGINT, epoch_us(min(ts)), epoch_us(max(ts)) "  # noqa: S608
-        f"FROM ({counted}) WHERE v IS NOT NULL AND CAST(v AS VARCHAR) <> '' "
-        f"GROUP BY 1, 2 ORDER BY 3 DESC, 1 LIMIT {int(question.limit)}"
+        f"SELECT v, g, {counted}::BIGINT, epoch_us(min(ts)), epoch_us(max(ts)) FROM "  # noqa: S608
+        f"(SELECT {value} AS v{extra}, {count} AS c, ts, {course} AS course FROM {view.table} WHERE {condition}) "
+        f"WHERE v IS NOT NULL AND CAST(v AS VARCHAR) <> '' GROUP BY 1, 2 HAVING {counted} > 0 "
+        f"ORDER BY 3 DESC, 1 LIMIT {int(question.limit)}"
     )
     rows = []
-    for v, group, total, first, last in session.query(sql, params * times):
+    for v, group, total, first, last in session.query(sql, params):
         name = kind_of_resource(str(v), str(group)) if question.field == "kind" and column == "resource" else str(v)
         rows.append(TopRow(name, int(total), format_us(int(first)), format_us(int(last))))
     return TopAnswer(question.field, view.table, rows)
 
 
-def _each_request_once(columns: str, condition: str) -> tuple[str, int]:
-    """The rows to count, and how often the condition stands in that: the beginning of a session counts while no end of
-    it is there. The two are told together by what is cheap to read: no two requests of one moment are looked for."""
-    key = "cluster, verb, received_ts"
-    ends = f"SELECT {key} FROM audit WHERE {condition} AND stage IN ('{COMPLETE}', '{PANIC}')"  # noqa: S608
-    begins = f"SELECT {columns}, {key} FROM audit WHERE {condition} AND stage = '{STARTED}'"  # noqa: S608
-    still_open = f"SELECT v, g, c, ts FROM ({begins}) ANTI JOIN ({ends}) USING ({key})"  # noqa: S608
-    return f"SELECT {columns} FROM audit WHERE {condition} AND stage <> '{STARTED}' UNION ALL {still_open}", 3  # noqa: S608
+def _course(since: int | None) -> str:
+    """1 for the beginning of a session (or of what was refused as one), 2 for its end, 0 for all else. Where a session
+    began before the time asked for, its end counts as any request (0), and the rest of it does not count (3)."""
+    early = f"received_ts < make_timestamp({int(since)})" if since is not None else "false"
+    sessions = ", ".join(f"'{s}'" for s in LONG_RUNNING)
+    return (
+        f"CASE WHEN stage = '{STARTED}' THEN CASE WHEN {early} THEN 3 ELSE 1 END "
+        f"WHEN stage IN ('{COMPLETE}', '{PANIC}') AND (verb = 'watch' OR subresource IN ({sessions})) AND NOT {early} "
+        "THEN 2 ELSE 0 END"
+    )
 
 
 def _table(question: TopQuestion) -> tuple[View, str]:
