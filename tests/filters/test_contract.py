@@ -21,7 +21,7 @@ CASES = [
     for plugin in FILTERS
     for n, sample in enumerate(SAMPLES.get(plugin, ()))
 ]
-quick = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+quick = settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def one(plugin: str, sample: Sample) -> Filters:

@@ -30,7 +30,7 @@ def every_path(value: Any, steps: tuple[str | int, ...] = ()) -> list[tuple[str 
     return [steps, *(path for key, item in inner for path in every_path(item, (*steps, key)))]
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(RECORDS)
 def test_every_value_of_a_record_is_found_under_its_path(record: dict[str, Any]) -> None:
     raw = json.dumps(record).encode()
@@ -42,7 +42,7 @@ def test_every_value_of_a_record_is_found_under_its_path(record: dict[str, Any])
     assert [path_of(str(p)) for p in paths] == paths
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(RECORDS, NAMES, st.lists(NAMES | st.integers(0, 3), max_size=3))
 def test_what_is_not_there_is_missing_and_nothing_is_raised(
     record: dict[str, Any], name: str, more: list[str | int]
@@ -90,7 +90,7 @@ def test_a_template_leaves_out_what_is_not_there_and_keeps_a_lone_dollar() -> No
     assert Template("$TAGS.$tag").render(_raw(b'{"TAGS": "x"}'), "t") == "x."
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(VALUES)
 def test_text_of_a_value_is_json_unless_it_is_text(value: Any) -> None:
     assert text_of(value) == value if isinstance(value, str) else json.loads(text_of(value)) == value
