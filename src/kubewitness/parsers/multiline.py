@@ -138,7 +138,9 @@ class Multiline(Generic[T]):
     def __init__(self, parsers: Sequence[MultilineParser], *, key: str = "", limit: int = LIMIT) -> None:
         self._all: list[_One[T]] = [_One(parser, key, limit) for parser in parsers]
         self._key = key
+        #: the parser of the last line, which is asked first
         self._last: _One[T] | None = None
+        self._order = self._all
 
     def add(self, text: str, item: T, *, fields: Mapping[str, Any] | None = None, now: float = 0.0) -> list[Joined[T]]:
         """Feeds a line (or a record's `fields`, which hold it under `key`). Returns what is complete, in order.
@@ -146,7 +148,7 @@ class Multiline(Generic[T]):
         `now`: seconds of any clock that only goes forward; `expired` compares with it.
         """
         done: list[Joined[T]] = []
-        for one in sorted(self._all, key=lambda one: one is not self._last):
+        for one in self._order:
             line = one.line(text, item, fields, now)
             if line is None:
                 continue
@@ -155,7 +157,9 @@ class Multiline(Generic[T]):
             if taken:
                 if self._last is not None and self._last is not one:
                     done = self._last_flushed() + done
-                self._last = one
+                if self._last is not one:
+                    self._last = one
+                    self._order = [one, *(other for other in self._all if other is not one)]
                 return done
         done += self._last_flushed()
         own = None if fields is None else dict(fields)
