@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import json
 from typing import Any
 
 import pytest
@@ -47,6 +48,27 @@ async def test_the_record_is_the_body_with_its_times_severity_and_ids() -> None:
     assert [v.int_value or v.string_value for v in values["list"].array_value.values] == [1, "a"]
     assert values["m"].kvlist_value.values[0].value.string_value == "v"
     assert values["big"].double_value == 1e20
+
+
+@pytest.mark.parametrize("n", [0, -1, 127, 128, 300, 1 << 40, (1 << 63) - 1, -(1 << 63)])
+async def test_whole_numbers_of_64_bits_arrive_as_they_are(n: int) -> None:
+    values = {"n": n, "text": "x" * 200, "empty": {}, "none": [], "deep": [[{"k": [True, -0.5]}]]}
+    async with OtlpSide() as side:
+        output = OpentelemetryOutput({"port": str(side.port)})
+        await output.write([Delivery(1, logs(json.dumps(values)))])
+        await output.close()
+        assert side.wrong == []
+        assert _plain(side.records[0].body) == values
+
+
+def _plain(value: Any) -> Any:
+    """An AnyValue as the official messages read it."""
+    kind = value.WhichOneof("value")
+    if kind == "kvlist_value":
+        return {pair.key: _plain(pair.value) for pair in value.kvlist_value.values}
+    if kind == "array_value":
+        return [_plain(item) for item in value.array_value.values]
+    return getattr(value, kind) if kind else None
 
 
 async def test_one_key_may_be_the_body_and_the_rest_attributes() -> None:

@@ -46,6 +46,9 @@ def _print(s: dict[str, Any]) -> None:
     print(f"raw       {size(s['raw']['bytes'])} in {s['raw']['segments']} segments")
     print(f"disk      {size(s['disk']['free_bytes'])} free of {size(s['disk']['total_bytes'])}")
     print(f"rejects   {s['rejects']}" + ("  (look at table rejects with `kubewitness sql`)" if s["rejects"] else ""))
+    for refused in s["set_aside"]:
+        told = f"{refused['records']} records of pipeline {refused['pipeline']}, output {refused['output']}"
+        print(style(f"set aside {clean(told)}: {clean(refused['path'])}", "red"))
     print(f"\n{'table':<10}{'rows':>12}{'waiting':>9}{'files':>7}{'size':>10}  {'from':<20}{'to':<20}last commit")
     for name, t in s["tables"].items():
         if t["rows"] or t["waiting"]["records"]:

@@ -19,7 +19,8 @@ from kubewitness.store.tables import DeltaStoreTable
 
 def status(paths: StatePaths) -> dict[str, Any]:
     """Numbers and strings ready for JSON; sizes in bytes, times RFC 3339 or null. StateError when unreadable."""
-    paths.require()
+    if not (paths.root / "pipelines").is_dir():  # those may have no store at all
+        paths.require()
     directory = store_directory(paths)
     journal = _journal(paths)
     tables = {name: _table(DeltaStoreTable(name, directory / name)) for name in TABLES}
@@ -38,6 +39,7 @@ def status(paths: StatePaths) -> dict[str, Any]:
         "tables": tables,
         "raw": {"segments": len(raw), "bytes": sum(raw.values())},
         "rejects": tables["rejects"]["rows"] + tables["rejects"]["waiting"]["records"],
+        "set_aside": _set_aside(paths),
         "duplicates": journal["duplicates"],
         "disk": {"total_bytes": disk.total, "free_bytes": disk.free},
     }
@@ -50,6 +52,21 @@ def _inputs(paths: StatePaths) -> list[dict[str, Any]]:
         for pid, recorder in published(paths.root).items()
         for name, health in recorder.get("inputs", {}).items()
     ]
+
+
+def _set_aside(paths: StatePaths) -> list[dict[str, Any]]:
+    """What the outputs of pipelines were refused for good, where it is kept (`pipeline.rejected`)."""
+    found = []
+    for path in sorted((paths.root / "pipelines").glob("*/rejected/*.jsonl")):
+        with path.open("rb") as f:
+            records = sum(block.count(b"\n") for block in iter(lambda: f.read(1 << 20), b""))
+        if records:
+            pipeline = path.parent.parent.name
+            size = path.stat().st_size
+            found.append(
+                {"pipeline": pipeline, "output": path.stem, "records": records, "bytes": size, "path": str(path)}
+            )
+    return found
 
 
 def _election(paths: StatePaths) -> dict[str, Any] | None:
