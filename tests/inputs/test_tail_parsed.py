@@ -139,6 +139,22 @@ async def test_parts_of_docker_lines_are_joined_before_a_parser_of_ones_own(tmp_
     assert shown(sink) == [{"log": {"a": 1}, "stream": "stdout"}]
 
 
+async def test_a_copy_of_fluent_bits_parsers_changes_nothing(tmp_path: Path) -> None:
+    cri = r"^(?<time>[^ ]+) (?<stream>stdout|stderr) (?<logtag>[^ ]*) (?<message>.*)$"
+    library = Library([
+        section("parser", "cri", format="regex", regex=cri, time_key="time", time_format="%Y-%m-%dT%H:%M:%S.%L%z"),
+        section("parser", "docker", format="JSON", time_key="time", time_format="%Y-%m-%dT%H:%M:%S.%L", time_keep="On"),
+    ])  # fmt: skip
+    assert not library.is_own("cri")
+    assert not library.is_own("docker")
+    sink = Kept()
+    write(tmp_path / "a.log", "2026-11-22T21:25:09Z stdout P a", "2026-11-22T21:25:09Z stdout F b")
+    async with following(sink, tmp_path / "a.log", library, parser="cri"):
+        await until(lambda: len(shown(sink)) == 1)
+    assert shown(sink) == [{"time": "2026-11-22T21:25:09Z", "stream": "stdout", "logtag": "P", "message": "ab"}]
+    assert Library([section("parser", "cri", format="cri", time_keep="on", types="message:integer")]).is_own("cri")
+
+
 CONFIG = """\
 [SERVICE]
     Parsers_File own.conf

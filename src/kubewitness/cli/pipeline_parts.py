@@ -81,14 +81,10 @@ class Parts:
         self.outputs = [self._output(s, name) for s, name in zip(tree.outputs, names_of(tree.outputs), strict=True)]
 
     def _storage_type(self) -> str:
-        """One for the whole pipeline so far."""
+        """One for the whole pipeline: where one input wants the journal, the others' records go through it, too."""
         default = self._service.options.choice("storage.type")
         types = {section.keys.get("storage.type", default).lower() for section in self._tree.inputs}
-        if len(types) > 1:
-            raise UsageError(
-                f"{self._tree.path}: inputs with different storage.type in one pipeline are not supported yet"
-            )
-        return types.pop()
+        return "memory" if types == {"memory"} else "filesystem"
 
     def _input(self, section: Section, tag: str) -> Input:
         module, made = plugin(INPUTS[section.plugin])

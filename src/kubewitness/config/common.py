@@ -15,7 +15,12 @@ _LOG = (
 INPUT_KEYS = (
     Key("tag", doc="what outputs and filters match; empty: `NAME.N`, N counted from 0 for each plugin"),
     Key("alias", doc="name in `status` and /metrics"),
-    Key("storage.type", doc="`filesystem` or `memory`; empty: the service's", choices=("filesystem", "memory")),
+    Key(
+        "storage.type",
+        doc="`filesystem` or `memory`; empty: the service's. Where one input wants `filesystem`, the "
+        "others' records are in the journal, too",
+        choices=("filesystem", "memory"),
+    ),
     Key("mem_buf_limit", "size", "0", _THREAD),
     Key("storage.pause_on_chunks_overlimit", "bool", "off", _THREAD),
     Key("threaded", "bool", "off", _THREAD),

@@ -7,6 +7,7 @@ as the value of a key is that key several times. `processors.logs` of inputs and
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +26,7 @@ _REFUSED = {
     "stream_processor": "there is no stream processor; use `kubewitness sql`",
     "extensions": "extensions are not supported",
 }
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
 def read(path: Path, draft: Draft, at: str = "") -> None:
@@ -40,6 +42,11 @@ def read(path: Path, draft: Draft, at: str = "") -> None:
     except (RecursionError, ValueError) as e:
         raise UsageError(f"{path}: not valid YAML: {e}") from e
     _Reader(path, draft).read(root)
+
+
+def _snake(name: str) -> str:
+    """`memBufLimit` is another way to write `mem_buf_limit`."""
+    return (name if "_" in name else _HUMP.sub("_", name)).lower()
 
 
 class _Reader:
@@ -100,7 +107,7 @@ class _Reader:
         entries: list[Entry] = []
         processors: list[Section] = []
         for name, (value, line) in self._entries(node, kind.replace("_", " ")).items():
-            lower = name.lower()
+            lower = _snake(name)
             if lower == "processors" and kind in ("input", "output"):
                 processors = self._processors(value)
             elif lower == "rules" and kind == "multiline_parser":
@@ -159,9 +166,9 @@ class _Reader:
             if not isinstance(key_node, yaml.ScalarNode):
                 raise UsageError(f"{self._path}:{line}: a key is a word")
             name = str(key_node.value)
-            if name in entries or (what != "env" and name.lower() in lower):
+            if name in entries or (what != "env" and _snake(name) in lower):
                 raise UsageError(f"{self._path}:{line}: key {name!r} is given twice")
-            lower.add(name.lower())
+            lower.add(_snake(name))
             entries[name] = (value, line)
         return entries
 

@@ -22,6 +22,16 @@ from kubewitness.parsers.keys import KEYS
 if TYPE_CHECKING:
     from kubewitness.parsers.multiline_rules import MultilineParser
 
+#: parsers of Fluent Bit's file that input tail knows by itself, but for how they read the time
+_FLUENT_BITS = {
+    "json": {"format": "json"},
+    "docker": {"format": "json"},
+    "cri": {
+        "format": "regex",
+        "regex": r"^(?<time>[^ ]+) (?<stream>stdout|stderr) (?<logtag>[^ ]*) (?<message>.*)$",
+    },
+}
+
 
 class Library:
     """Parsers by name. Those of the configuration are made at once, so that what is wrong with one is told at the
@@ -37,13 +47,13 @@ class Library:
         """`limit`: characters of a record of several lines."""
         self.limit = limit
         self._clock = clock
-        self._own = frozenset(section.plugin for section in sections)
+        self._own = frozenset(section.plugin for section in sections if not _is_fluent_bits(section))
         self._own_multiline = frozenset(section.plugin for section in multiline)
         self._parsers = {section.plugin: _made(section, clock) for section in sections}
         self._multiline = {section.plugin: self._made_multiline(section) for section in multiline}
 
     def is_own(self, name: str) -> bool:
-        """Whether the configuration itself has a parser of this name."""
+        """Whether the configuration has a parser of this name that is another one than Fluent Bit's."""
         return name in self._own
 
     def is_own_multiline(self, name: str) -> bool:
@@ -89,6 +99,13 @@ def bundled() -> dict[str, Section]:
         draft = Draft(Path(path))
         classic.read(draft.path, draft)
     return {section.plugin: section for section in draft.sections}
+
+
+def _is_fluent_bits(section: Section) -> bool:
+    """Whether a parser is the one of that name in Fluent Bit's own parsers file, of which many bring a copy."""
+    keys = {k: v for k, v in section.keys.items() if k not in ("time_key", "time_format", "time_keep")}
+    keys["format"] = keys.get("format", "").lower()
+    return section.keys.get("time_key", "time") == "time" and keys == _FLUENT_BITS.get(section.plugin)
 
 
 def _made(section: Section, clock: Callable[[], float]) -> Parser:
