@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import stat
 from collections.abc import Sequence
@@ -149,3 +150,25 @@ async def test_what_is_given_at_once_is_about_what_the_output_asks_for() -> None
     assert output.took == ALL
     assert max(output.sizes) <= 100
     assert len(output.sizes) < 8
+
+
+async def test_when_it_is_stopped_what_was_through_does_not_come_again() -> None:
+    class Stuck(Picky):
+        batch_bytes = 50
+
+        async def write(self, deliveries: Sequence[Delivery]) -> None:
+            if len(self.took) == 10:
+                await asyncio.Event().wait()
+            await super().write(deliveries)
+
+    queue = MemoryQueue()
+    output = Stuck()
+    loop = DeliveryLoop(output, queue, "stuck", Backoff(0.001, 0.002))
+    await loop.open()
+    await queue.put(Batch([numbered(*range(n, n + 5)) for n in range(0, 40, 5)]))
+    task = asyncio.create_task(loop.run())
+    while len(output.took) < 10:
+        await asyncio.sleep(0.001)
+    task.cancel()
+    await asyncio.wait([task])
+    assert await queue.open("stuck") == loop.health()["cursor"] == 2

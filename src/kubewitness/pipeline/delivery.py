@@ -72,18 +72,26 @@ class DeliveryLoop:
     async def run(self) -> None:
         """Until the feed is finished and everything is delivered. Raises only what the feed raises."""
         self.state = "running"
-        clock = asyncio.get_running_loop().time
         while found := await self._feed.take(self._cursor):
-            moved = clock()
+            await self._take(found)
+        self.state = "ended"
+
+    async def _take(self, found: Sequence[Delivery]) -> None:
+        """Delivers what was taken at once; the cursor moves after it, and within it now and then."""
+        clock = asyncio.get_running_loop().time
+        moved = clock()
+        try:
             for part in self._parts(found):
                 await self._deliver(part)
                 self._seq = part[-1].seq
                 if clock() - moved > _MOVE_SECONDS:
                     await self._feed.done(self._cursor, self._seq)
                     moved = clock()
-            self._seq = found[-1].seq
+        except asyncio.CancelledError:  # stopped: what is through must not come again
             await self._feed.done(self._cursor, self._seq)
-        self.state = "ended"
+            raise
+        self._seq = found[-1].seq
+        await self._feed.done(self._cursor, self._seq)
 
     def _parts(self, found: Sequence[Delivery]) -> Iterator[Sequence[Delivery]]:
         """What is wanted, in parts of about the size that the output asks for."""
