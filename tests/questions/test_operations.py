@@ -156,7 +156,12 @@ def test_each_stage_stays_a_record_that_search_finds(opened: Opened) -> None:
     for stage in (RECEIVED, STARTED, COMPLETE):
         (row,) = looked_up(session, f"id=audit:default/{uid(1)}/{stage}")
         assert row.id == f"audit:default/{uid(1)}/{stage}"
-    assert {r.stages[0] for r in looked_up(session, f"audit_id={uid(1)}")} == {RECEIVED, STARTED, COMPLETE}
+    said = "bob create pods/exec Pod/shop/web-1 ('sh -c')"
+    assert [(r.stages, r.summary) for r in looked_up(session, f"audit_id={uid(1)}", ascending=True)] == [
+        ([RECEIVED], f"{said}, received"),
+        ([STARTED], f"{said}, answer begun"),
+        ([COMPLETE], f"{said} for 1 min"),
+    ]
     assert len(looked_up(session, f"stage={STARTED}")) == 3
 
 

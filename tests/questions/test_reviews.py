@@ -57,7 +57,7 @@ def review(ts: int, operation: str = "UPDATE", **rest: Any) -> Review:
         "operation": operation,
         "user": "alice",
         "user_kind": "human",
-        "groups": [],
+        "groups": (),
         "kind": "Pod",
         "group": "",
         "resource": "pods",
@@ -309,3 +309,25 @@ def test_a_trace_shows_the_reviews_of_its_requests(tmp_path: Path) -> None:
         assert root is not None
         assert [j.id for j in root.joined] == [f"admission:default/{uid(6)}"]
         assert root.certainty == "proved"
+
+
+def test_a_delete_that_the_audit_trail_lost_is_told_from_its_review(tmp_path: Path) -> None:
+    trail = Trail()
+    trail.create_pod(0, "alice", "web-1", 1)
+    trail.kubelet_ends(12, 9, "web-1", 1)
+    reviews = [
+        seen(0.001, "alice", "CREATE", 5),
+        seen(4, "carol", "DELETE", 8, dryRun=True),
+        seen(9.001, "bob", "DELETE", 6),
+        seen(12.001, "system:node:n1", "DELETE", 7),
+    ]
+    (tmp_path / "both").mkdir()
+    with opened(tmp_path / "both", trail, reviews) as session:
+        answer = who(session, "deleted")
+        assert answer.root is not None
+        assert (answer.root.user, answer.certainty) == ("bob", "inferred")
+        assert answer.chain[0].evidence[0] == f"admission:default/{uid(6)}"
+        assert "would have recorded it" in answer.missing[0]
+    (tmp_path / "audit").mkdir()
+    with opened(tmp_path / "audit", trail, reviews[:1]) as session:
+        assert who(session, "deleted").root is None

@@ -13,6 +13,8 @@ from kubewitness.questions.factrows import Session
 from kubewitness.questions.model import Joined, TimelineRow
 from kubewitness.questions.operations import (
     MOST_STAGES,
+    RECEIVED,
+    STARTED,
     Course,
     command_of,
     course_of,
@@ -49,6 +51,9 @@ COLUMNS = (
     "flags",
 )
 _SELECT = ", ".join(f"epoch_us({c})" if c.endswith("ts") else f'"{c}"' for c in COLUMNS)
+
+#: what a stage that is shown by itself is the record of
+_STAGE_SAYS = {RECEIVED: ", received", STARTED: ", answer begun"}
 
 
 class AuditRow(msgspec.Struct, frozen=True):
@@ -176,4 +181,6 @@ def _summary(
         said += " (auditID reused)"
     if seen:
         said += " (also seen at admission)"
+    if r.course is None and course.ended is None:  # a record by itself: what came after it is not looked for
+        return said + _STAGE_SAYS.get(r.stage, "")
     return said + told(course, recorded)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from kubewitness.questions.factrows import ADMISSION, OPERATIONS, Request, Session, pointer_of
-from kubewitness.questions.reviews import SELECT, Review, review_of
+from kubewitness.questions.reviews import SELECT, Review, join, review_of
 from kubewitness.questions.times import Window
 
 _MOST = 20_000
@@ -33,8 +33,10 @@ def fetch_keys(session: Session, cluster: str, keys: Sequence[int], window: Wind
     return fetch(session, ["cluster = ?", f"object_key IN ({', '.join('?' * len(keys))})"], [cluster, *keys], window)
 
 
-def writes(session: Session, where: Sequence[str], params: Sequence[Any], window: Window) -> list[Request]:
-    """The writes among them as requests, for objects of which no audit trail tells.
+def writes(
+    session: Session, where: Sequence[str], params: Sequence[Any], window: Window, audited: Sequence[Request] = ()
+) -> list[Request]:
+    """The writes among them as requests, where no audit record tells of them: those that fit none of `audited`.
 
     The code is 200 by assumption: a later webhook, or the storage, may have refused it.
     """
@@ -42,7 +44,8 @@ def writes(session: Session, where: Sequence[str], params: Sequence[Any], window
     window.conditions(where, params)
     sql = f"SELECT {SELECT}, {_POINTER} FROM admission WHERE {' AND '.join(where)} ORDER BY ts LIMIT {_MOST}"  # noqa: S608
     rows = session.query(sql, params)
-    return [_request(review_of(row), row[-4:]) for row in rows if row[3] in OPERATIONS]
+    pointers = {v: row[-4:] for row in rows if (v := review_of(row)).operation in OPERATIONS}
+    return [_request(v, pointers[v]) for v, fitting in join(audited, pointers).alone if not fitting]
 
 
 def _request(v: Review, pointer: Sequence[Any]) -> Request:
@@ -56,7 +59,7 @@ def _request(v: Review, pointer: Sequence[Any]) -> Request:
         verb=OPERATIONS[v.operation],
         user=v.user,
         user_kind=v.user_kind,
-        groups=v.groups,
+        groups=list(v.groups),
         acting_as="",
         peer_ip="",
         claimed_ips=[],

@@ -70,7 +70,7 @@ class Review(msgspec.Struct, frozen=True):
     operation: str
     user: str
     user_kind: str
-    groups: list[str]
+    groups: tuple[str, ...]
     kind: str
     group: str
     resource: str
@@ -113,7 +113,7 @@ class Review(msgspec.Struct, frozen=True):
 def review_of(row: Sequence[Any]) -> Review:
     """A review of a row of `COLUMNS`."""
     values: list[Any] = ["" if value is None else value for value in row[: len(COLUMNS)]]
-    values[6] = list(row[6] or ())
+    values[6] = tuple(row[6] or ())
     values[18] = bool(row[18])
     return Review(*values)
 

@@ -11,7 +11,7 @@ from kubewitness.questions.facts import ADMISSION, WRITES, Facts, Request
 from kubewitness.questions.model import Joined
 from kubewitness.questions.operations import SESSIONS
 from kubewitness.questions.reviews import Review, join, window_of
-from kubewitness.questions.targets import Ref
+from kubewitness.questions.targets import Ref, same_name
 
 _READS = ("get", "list", "watch")
 
@@ -39,6 +39,19 @@ def add(facts: Facts, told: Iterable[Told]) -> None:
                 _join(link, _reviews_of(facts, r, seen.get(r.ref, [])))
             elif r.verb == "deletecollection":
                 _join(link, _of_collection(facts, r, link.object))
+
+
+def only_reviewed(facts: Facts, ref: Ref) -> list[Request]:
+    """Writes of an object that an admission webhook saw and no audit record tells of, oldest first: batches of the
+    audit trail are lost when an API server crashes, or its policy leaves some requests out."""
+    if not reviewrows.recorded(facts.session, facts.cluster):
+        return []
+    collection = Ref(ref.cluster, ref.group, ref.resource, ref.namespace, "")
+    audited = [r for r in facts.requests(ref, status=True) if r.level != ADMISSION]
+    audited += facts.requests(collection, ("deletecollection",))
+    where, params = ["cluster = ?", "object_key = ?"], [facts.cluster, ref.key]
+    found = reviewrows.writes(facts.session, where, params, facts.window, audited)
+    return [r for r in found if same_name(r.ref, ref)]
 
 
 def _reviewable(r: Request) -> bool:

@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 
 from kubewitness.formats.times import format_us, us_or_zero
+from kubewitness.questions import witnesses
 from kubewitness.questions.bodies import at, is_object, meta
 from kubewitness.questions.facts import Request, Window
 from kubewitness.questions.lives import SKEW_US, Life
@@ -68,6 +69,9 @@ def find(case: Case, life: Life, *, evicted_only: bool = False) -> Removal:
     asked = asked_at(case, [*asking, *finishing])
     result = Removal(None, refusals.of(case, ref, attempts), [], asked, bool(done))
     chosen, certainty = _choose(case, life, asking, asked)
+    if chosen is None and (asking := _only_reviewed(case, life, evicted_only)):
+        chosen, certainty = _choose(case, life, asking, asked)
+        _say_missing(case, ref, asked, finishing)
     if chosen is None and not evicted_only:
         result.deed = signs.removal(case, life)
         stopped = any(e.reason == "Killing" and "Stopping" in e.message for e in case.facts.events(ref))
@@ -86,15 +90,25 @@ def find(case: Case, life: Life, *, evicted_only: bool = False) -> Removal:
 def _attempts(case: Case, life: Life) -> list[Request]:
     """Deletes and evictions by name, and collection deletes that covered the object; refused ones too."""
     ref = life.ref
-    named = [
-        r
-        for r in case.facts.requests(ref, ("delete", "create"))
-        if (r.verb == "delete" and not r.subresource) or (r.verb == "create" and r.subresource == "eviction")
-    ]
-    named = [r for r in named if life.covers(r.ts, r.uid) and not life.too_early(r.received)]
+    named = _removals(case.facts.requests(ref, ("delete", "create")), life)
     collection = Ref(ref.cluster, ref.group, ref.resource, ref.namespace, "")
     covering = [r for r in case.facts.requests(collection, ("deletecollection",)) if _covers(case, r, life)]
     return sorted([*named, *covering], key=lambda r: r.ts)
+
+
+def _removals(requests: list[Request], life: Life) -> list[Request]:
+    asking = [
+        r
+        for r in requests
+        if (r.verb == "delete" and not r.subresource) or (r.verb == "create" and r.subresource == "eviction")
+    ]
+    return [r for r in asking if life.covers(r.ts, r.uid) and not life.too_early(r.received)]
+
+
+def _only_reviewed(case: Case, life: Life, evicted_only: bool) -> list[Request]:
+    """Where the audit trail does not tell who asked: those whom only admission saw asking."""
+    found = _removals(witnesses.only_reviewed(case.facts, life.ref), life)
+    return [r for r in found if r.done and not _finishes(r) and (r.subresource == "eviction" or not evicted_only)]
 
 
 def _covers(case: Case, request: Request, life: Life) -> bool:

@@ -3,6 +3,7 @@
 // names and messages in the records are written by whoever had access to the cluster.
 
 const QUESTIONS = new Set(["who", "timeline", "show", "search", "top"]);
+const TIMES = new Set(["when", "until"]);
 const out = document.getElementById("answer");
 const box = document.getElementById("question");
 
@@ -56,6 +57,7 @@ function who(answer) {
       const to = el("a", id);
       to.href = `#${encodeURIComponent(`search id=${id}`)}`;
       line.append(to);
+      if (link.joined.some((j) => j.id === id)) line.append(" (the same deed, inferred)");
       item.append(line);
     }
     chain.append(item);
@@ -67,14 +69,15 @@ function who(answer) {
 
 function table(rows) {
   if (!rows.length) return out.append(el("p", "Nothing found."));
-  const columns = Object.keys(rows[0]);
+  const columns = Object.keys(rows[0]).filter((name) => rows.some((row) => row[name] !== null && row[name].length !== 0));
+  const words = (value) => (Array.isArray(value) ? value.map((v) => v.id ?? v).join(" ") : String(value ?? ""));
   const node = el("table");
   const head = node.createTHead().insertRow();
   columns.forEach((name) => { const th = el("th", name); th.scope = "col"; head.append(th); });
   const body = node.createTBody();
   for (const row of rows) {
     const line = body.insertRow();
-    columns.forEach((name) => line.append(el("td", name === "when" ? local(row[name]) : String(row[name] ?? ""))));
+    columns.forEach((name) => line.append(el("td", TIMES.has(name) ? local(row[name]) : words(row[name]))));
   }
   const scroll = el("div", null, "scroll");
   scroll.append(node);
