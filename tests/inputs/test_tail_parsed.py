@@ -133,10 +133,15 @@ async def test_the_older_way_of_several_lines(tmp_path: Path) -> None:
 async def test_parts_of_docker_lines_are_joined_before_a_parser_of_ones_own(tmp_path: Path) -> None:
     own = Library([section("parser", "docker", format="json", decode_field_as="json log")])
     sink = Kept()
-    write(tmp_path / "a.log", '{"log":"{\\"a\\":","stream":"stdout"}', '{"log":"1}\\n","stream":"stdout"}')
-    async with following(sink, tmp_path / "a.log", own, docker_mode="on", parser="docker"):
+    keys = {"docker_mode": "on", "parser": "docker"}
+    write(tmp_path / "a.log", '{"log":"x\\n","stream":"stdout"}', '{"log":"{\\"a\\":","stream":"stdout"}')
+    async with following(sink, tmp_path / "a.log", own, **keys):
         await until(lambda: len(shown(sink)) == 1)
-    assert shown(sink) == [{"log": {"a": 1}, "stream": "stdout"}]
+    # a restart between the two parts
+    write(tmp_path / "a.log", '{"log":"1}\\n","stream":"stdout"}')
+    async with following(sink, tmp_path / "a.log", own, **keys):
+        await until(lambda: len(shown(sink)) == 2)
+    assert shown(sink) == [{"log": "x\n", "stream": "stdout"}, {"log": {"a": 1}, "stream": "stdout"}]
 
 
 async def test_a_copy_of_fluent_bits_parsers_changes_nothing(tmp_path: Path) -> None:

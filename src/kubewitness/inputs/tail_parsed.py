@@ -80,27 +80,29 @@ class ParsedReader:
     def open(self) -> dict[str, Open]:
         """What a restart must begin with."""
         waiting = self._machine.waiting if self._machine is not None else []
-        return {f"{_HELD}:{i}": Open(f"{_HELD}:{i}", h.identity, h.offset, h.raw) for i, h in enumerate(waiting)}
+        held = {f"{_HELD}:{i}": Open(f"{_HELD}:{i}", h.identity, h.offset, h.raw) for i, h in enumerate(waiting)}
+        return self._lines.open | held
 
     @open.setter
     def open(self, saved: dict[str, Open]) -> None:
-        for one in sorted(saved.values(), key=lambda one: one.offset):
+        held = {stream for stream in saved if stream.startswith(f"{_HELD}:")}
+        self._lines.open = {stream: one for stream, one in saved.items() if stream not in held}
+        for one in sorted((saved[stream] for stream in held), key=lambda one: one.offset):
             self._take(Held(one.raw, one.offset, one.identity, self._lines.key_at(one.identity, one.offset), ()))
 
     def feed(self, block: Block) -> list[Chunk]:
         """The records that end in this block of whole lines."""
-        made = []
-        for chunk in self._lines.feed(block):
-            if self._machine is None:
-                made.append(self._each(chunk))
-                continue
-            for i, (start, end) in enumerate(chunk.spans()):
-                note = chunk.notes.get(i)
-                offset = chunk.place(i, start)[1]
-                flags = note.flags if note is not None else ()
-                self._take(Held(chunk.data[start:end], offset, block.identity, chunk.key(i), flags))
-            made += self._given()
-        return made
+        return [made for chunk in self._lines.feed(block) for made in self._records(chunk, block.identity)]
+
+    def _records(self, chunk: Chunk, identity: bytes) -> list[Chunk]:
+        """What ends in a chunk of lines."""
+        if self._machine is None:
+            return [self._each(chunk)]
+        for i, (start, end) in enumerate(chunk.spans()):
+            note = chunk.notes.get(i)
+            flags = note.flags if note is not None else ()
+            self._take(Held(chunk.data[start:end], chunk.place(i, start)[1], identity, chunk.key(i), flags))
+        return self._given()
 
     def idle(self, now: float) -> list[Chunk]:
         """When the file has no more: what waited too long for its next line."""
@@ -110,9 +112,10 @@ class ParsedReader:
 
     def finish(self) -> list[Chunk]:
         """What has no end and will get none."""
+        made = [record for chunk in self._lines.finish() for record in self._records(chunk, b"")]
         if self._machine is not None:
             self._ready += self._machine.flush()
-        return self._given()
+        return made + self._given()
 
     def _take(self, held: Held) -> None:
         if self._machine is not None:
