@@ -144,6 +144,24 @@ async def test_parts_of_docker_lines_are_joined_before_a_parser_of_ones_own(tmp_
     assert shown(sink) == [{"log": "x\n", "stream": "stdout"}, {"log": {"a": 1}, "stream": "stdout"}]
 
 
+async def test_lines_of_another_encoding_become_utf_8(tmp_path: Path) -> None:
+    text = "日本語 ログ"
+    (tmp_path / "a.log").write_bytes(text.encode("shift_jis") + b"\nplain\n\x81\n")
+    sink = Kept()
+    async with following(sink, tmp_path / "a.log", generic__encoding="ShiftJIS"):
+        await until(lambda: len(shown(sink)) == 3)
+    assert shown(sink) == [{"log": text}, {"log": "plain"}, {"log": "\\x81"}]
+    sink = Kept()
+    (tmp_path / "b.log").write_bytes("Ошибка: x\n  ещё\nконец\n".encode("cp1251"))
+    rule = Section("multiline_parser", "own", Path("a.conf"), 1, (
+        Entry("rule", '"start_state" "/^Ошибка/" "b"', 1), Entry("rule", '"b" "/^ /" "b"', 1),
+    ))  # fmt: skip
+    keys = {"generic__encoding": "win1251", "multiline__parser": "own"}
+    async with following(sink, tmp_path / "b.log", Library((), [rule]), **keys):
+        await until(lambda: len(shown(sink)) == 2)
+    assert shown(sink) == [{"log": "Ошибка: x\n  ещё\n"}, {"log": "конец\n"}]
+
+
 async def test_a_copy_of_fluent_bits_parsers_changes_nothing(tmp_path: Path) -> None:
     cri = r"^(?<time>[^ ]+) (?<stream>stdout|stderr) (?<logtag>[^ ]*) (?<message>.*)$"
     library = Library([

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
 from kubewitness.config.keys import Key, Options
@@ -23,6 +24,12 @@ _POLLED = _NOTHING + "files are looked at four times a second"
 _THREAD = _NOTHING + "an input waits for room in the journal and drops nothing"
 _LATER = "only the default: not built yet"
 _REFUSED = "not built yet"
+
+#: Fluent Bit's names of encodings -> Python's
+ENCODINGS = {
+    "shiftjis": "shift_jis", "uhc": "cp949", "gbk": "gbk", "gb18030": "gb18030", "big5": "big5",
+    "win866": "cp866", "win874": "cp874", **{f"win125{i}": f"cp125{i}" for i in (0, 1, 2, 3, 4, 5, 6, 8)},
+}  # fmt: skip
 
 KEYS = (
     Key("path", doc="files to follow: names with `*`, `?`, `[..]` and `**`, several by commas"),
@@ -71,7 +78,8 @@ KEYS = (
     Key("parser_firstline", doc="parser of the first line of a record, with `multiline`"),
     Key("parser_", "prefix", doc="parser of further lines (`parser_1`, `parser_2`, ...), with `multiline`"),
     Key("unicode.encoding", doc=_LATER, refused=_REFUSED),
-    Key("generic.encoding", doc=_LATER, refused=_REFUSED),
+    Key("generic.encoding", doc="encoding of the lines, which become UTF-8 first; not of containers' logs",
+        choices=tuple(ENCODINGS)),
     # every input's
     Key("tag", doc="`*` stands for the file's name, with dots for slashes; empty: `tail.N`"),
     Key("alias", doc="name in `status`, /metrics and of the saved positions"),
@@ -107,6 +115,16 @@ def shape_of(opts: Options, library: Library) -> Shape:
     for name in opts.prefixed("parser_"):
         if not name.isdecimal() and name not in ("", "firstline"):
             raise UsageError(f"tail: unknown key {'parser_' + name!r}; further parsers are 'parser_1', 'parser_2', ...")
+    shape = _shape(opts, library)
+    encoding = ENCODINGS.get(opts.choice("generic.encoding"))
+    if encoding is None:
+        return shape
+    if shape.form != "text":
+        raise UsageError(f"tail: 'generic.encoding' cannot be with lines of form {shape.form}, which are UTF-8")
+    return shape._replace(parsing=replace(shape.parsing or Parsing(), encoding=encoding))
+
+
+def _shape(opts: Options, library: Library) -> Shape:
     several = opts.items("multiline.parser")
     if several:
         return _several(several, library)

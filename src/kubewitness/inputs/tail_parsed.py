@@ -57,6 +57,8 @@ class Parsing:
 
     parser: Parser | None = None
     machine: Callable[[], Machine] | None = None
+    #: of the lines, as Python calls it
+    encoding: str = "utf-8"
 
 
 class ParsedReader:
@@ -65,6 +67,7 @@ class ParsedReader:
     def __init__(self, lines: LineReader, how: Parsing) -> None:
         self._lines = lines
         self._parser = how.parser
+        self._encoding = how.encoding
         self._machine = how.machine() if how.machine is not None else None
         self._ready: list[Joined[Held]] = []
 
@@ -119,7 +122,7 @@ class ParsedReader:
 
     def _take(self, held: Held) -> None:
         if self._machine is not None:
-            text = held.raw.decode("utf-8", "backslashreplace")
+            text = held.raw.decode(self._encoding, "backslashreplace")
             self._ready += self._machine.add(text, held, now=time.monotonic())
 
     def _each(self, chunk: Chunk) -> Chunk:
@@ -130,6 +133,8 @@ class ParsedReader:
             note = chunk.notes.get(i)
             if b"\n" in raw and chunk.form == "docker":
                 raw = logshapes.docker_joined(raw)
+            if self._encoding != "utf-8":
+                raw = raw.decode(self._encoding, "backslashreplace").encode()
             parsed = self._parser.parse(raw) if self._parser is not None else None
             making.add(raw, parsed, chunk.place(i, start)[1], chunk.key(i), note.flags if note is not None else ())
         return making.chunk()
