@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kubewitness.config.keys import Key
-from kubewitness.config.load import Known, load_arguments, load_pipeline
+from kubewitness.config.load import Known, draft_of, finished, load_arguments, load_pipeline
 from kubewitness.config.tree import Tree
 from kubewitness.errors import UsageError
 
@@ -154,6 +154,14 @@ def test_arguments_and_a_file_come_together(tmp_path: Path) -> None:
     tree, process = arguments(f"--config {path} --output=null --match=* --log_file x.log -q")
     assert (len(tree.inputs), tree.outputs[0].keys, process["config"]) == (1, {"match": "*"}, str(path))
     assert tree.service.keys == {"log_file": "x.log", "log_level": "off"}
+
+
+def test_what_a_command_line_asks_of_the_process_is_known_before_its_file_is_read() -> None:
+    draft, process = draft_of(["-c", "/no/such/file", "-w", "/tmp", "-i", "tail", "-h"])
+    assert process == {"config": "/no/such/file", "workdir": "/tmp", "help": ""}
+    assert [(section.kind, section.plugin) for section in draft.sections] == [("input", "tail")]
+    with pytest.raises(UsageError, match="/no/such/file: No such file"):
+        finished(draft, process, KNOWN)
 
 
 def test_an_address_is_a_name_with_host_and_port() -> None:

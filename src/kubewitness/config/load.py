@@ -49,12 +49,22 @@ def load_pipeline(path: Path, known: Known, *, strict: bool = True) -> Tree:
 
 def load_arguments(argv: Sequence[str], known: Known, *, strict: bool = False) -> tuple[Tree, dict[str, str]]:
     """Reads a command line of Fluent Bit's and the file that it may name; and what it says about the process."""
+    draft, process = draft_of(argv)
+    return finished(draft, process, known, strict=strict), process
+
+
+def draft_of(argv: Sequence[str]) -> tuple[Draft, dict[str, str]]:
+    """Of a command line alone, before its file is read: `help`, `version` and `workdir` come first."""
     draft = Draft(Path("command line"))
-    process = arguments.read(argv, draft)
+    return draft, arguments.read(argv, draft)
+
+
+def finished(draft: Draft, process: dict[str, str], known: Known, *, strict: bool = False) -> Tree:
+    """The rest of `load_arguments`."""
     if "config" in process:
         draft.path = Path(process["config"])
         _read(draft.path, draft)
-    return _tree(draft, known, strict), process
+    return _tree(draft, known, strict)
 
 
 def _read(path: Path, draft: Draft, at: str = "") -> None:
