@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from kubewitness.config.keys import Key, Options
 from kubewitness.contracts import Delivery
 from kubewitness.errors import Retry, UsageError
 from kubewitness.outputs.lines import json_lines, tagged_lines
+from kubewitness.outputs.text_forms import csv_header, csv_lines, delimiter, ltsv_lines, template_lines
+from kubewitness.record import Chunk
 
 #: A last line without its newline is looked at for being cut off, up to this many bytes.
 _TAIL = 16 * 1024 * 1024
@@ -21,12 +23,24 @@ _TAIL = 16 * 1024 * 1024
 _TAGGED = re.compile(rb"[^\s{]+(?:: (?=\[)|:?\Z)")
 
 
+#: why the keys of dynamic names and rotation are not taken
+_LATER = "not built yet; rotate with logrotate, a moved file is begun anew"
+
 KEYS = (
     Key("path", doc="directory; empty: the current one"),
     Key("file", doc="name; empty: the record's tag"),
-    Key("format", doc="`plain`: JSON lines, the records' own bytes; else lines of `TAG: [SECONDS.NANOSECONDS, {...}]`",
-        choices=("plain",)),
+    Key("format", doc="`plain`: JSON lines, the records' own bytes; `csv`, `ltsv`, `template`; else lines of "
+        "`TAG: [SECONDS.NANOSECONDS, {...}]`", choices=("plain", "csv", "ltsv", "template")),
+    Key("delimiter", doc="between values (csv: a comma, ltsv: a tab); may be `tab`, `space`, `comma`"),
+    Key("label_delimiter", doc="between name and value (ltsv: a colon)"),
+    Key("csv_column_names", "bool", "false", "a new file begins with the names of the first record's keys"),
+    Key("template", default="{time} {message}", doc="a line; `{KEY}` stands for a value, `{time}` for the time"),
     Key("mkdir", "bool", "false", "makes the directory"),
+    Key("rotate", "bool", "false", "only off", refused=_LATER),
+    Key("enable_strftime", "bool", "false", "only off", refused=_LATER),
+    *(Key(name, doc="accepted, without effect: see `rotate` and `enable_strftime`") for name in ("rotate_max_size",
+        "rotate_max_files", "rotate_gzip", "max_dynamic_files", "on_missing_field", "on_limit_reached",
+        "fallback_path", "fallback_file")),
 )  # fmt: skip
 
 
@@ -41,7 +55,9 @@ class FileOutput:
     def __init__(self, keys: Mapping[str, str], name: str = "file") -> None:
         what = f"output {name}"
         opts = Options(what, keys, KEYS)
-        self._lines = json_lines if opts.choice("format") else tagged_lines
+        self._lines = _form(opts)
+        self._header = csv_header if opts.choice("format") == "csv" and opts.flag("csv_column_names") else None
+        self._by = delimiter(opts.text("delimiter"), ",")
         self.name = name
         self._directory = Path(opts.text("path") or ".")
         self._file = opts.text("file")
@@ -63,17 +79,21 @@ class FileOutput:
         self._open.clear()
 
     def _write(self, deliveries: Sequence[Delivery]) -> None:
-        for name, parts in self._by_file(deliveries):
+        for name, chunks in self._by_file(deliveries):
             path = self._directory / name
             try:
-                _append(self._descriptor(path), parts)
+                fd = self._descriptor(path)
+                parts = [self._lines(chunk) for chunk in chunks]
+                if self._header is not None and os.fstat(fd).st_size == 0:
+                    parts.insert(0, self._header(chunks[0], self._by))
+                _append(fd, parts)
             except OSError as e:
                 raise Retry(f"{path}: {e.strerror}") from e
 
-    def _by_file(self, deliveries: Sequence[Delivery]) -> Iterator[tuple[str, list[bytes]]]:
-        """(file name, its lines), neighbours of one file together."""
+    def _by_file(self, deliveries: Sequence[Delivery]) -> Iterator[tuple[str, list[Chunk]]]:
+        """(file name, its chunks), neighbours of one file together."""
         for name, group in groupby(deliveries, lambda d: self._file or d.chunk.tag.replace("/", "_")):
-            yield name, [self._lines(d.chunk) for d in group]
+            yield name, [d.chunk for d in group]
 
     def _descriptor(self, path: Path) -> int:
         """The open file, opened again when somebody moved it away (rotation)."""
@@ -94,6 +114,19 @@ class FileOutput:
             raise
         self._open[path.name] = fd
         return fd
+
+
+def _form(opts: Options) -> Callable[[Chunk], bytes]:
+    """A chunk's lines, as the keys say."""
+    form = opts.choice("format")
+    by, label_by = opts.text("delimiter"), opts.text("label_delimiter")
+    if form == "csv":
+        return lambda chunk: csv_lines(chunk, delimiter(by, ","))
+    if form == "ltsv":
+        return lambda chunk: ltsv_lines(chunk, delimiter(by, "\t"), delimiter(label_by, ":"))
+    if form == "template":
+        return lambda chunk: template_lines(chunk, opts.text("template"))
+    return json_lines if form else tagged_lines
 
 
 def _append(fd: int, parts: Sequence[bytes]) -> None:

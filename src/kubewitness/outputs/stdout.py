@@ -1,4 +1,4 @@
-"""Output `stdout`: JSON lines of the records' own bytes."""
+"""Output `stdout`: records on standard output; as JSON their own bytes."""
 
 from __future__ import annotations
 
@@ -11,10 +11,14 @@ from kubewitness.config.keys import Key, Options
 from kubewitness.contracts import Delivery
 from kubewitness.outputs.dates import DATE_FORMATS, dates_of
 from kubewitness.outputs.lines import json_lines
+from kubewitness.outputs.text_forms import msgpack_text
+from kubewitness.record import Chunk
+
+FORMATS = ("json_lines", "json", "json_stream", "msgpack")
 
 KEYS = (
-    Key("format", default="json_lines", doc="one JSON object a line (Fluent Bit's default: msgpack text)",
-        choices=("json_lines",)),
+    Key("format", default="json_lines", doc="`json_lines`: an object a line; `json`: an array a chunk; `json_stream`: "
+        "objects without anything between them; `msgpack`: Fluent Bit's own notation (its default)", choices=FORMATS),
     Key("json_date_key", default="false", doc="name under which the record's time is put first; `false`: the records' "
         "bytes are passed through (Fluent Bit: `date`)"),
     Key("json_date_format", default="double", doc="how the time is written", choices=DATE_FORMATS),
@@ -22,10 +26,12 @@ KEYS = (
 
 
 class StdoutOutput:
-    """JSON lines on the process's standard output."""
+    """Records on the process's standard output, in one of several forms."""
 
     def __init__(self, keys: Mapping[str, str], name: str = "stdout") -> None:
-        self._dates = dates_of(Options(f"output {name}", keys, KEYS))
+        opts = Options(f"output {name}", keys, KEYS)
+        self._dates = dates_of(opts)
+        self._form = opts.choice("format")
         self.name = name
 
     def wants(self, chunk_table: str, tag: str) -> bool:
@@ -33,10 +39,23 @@ class StdoutOutput:
 
     async def write(self, deliveries: Sequence[Delivery]) -> None:
         # A pipe that nobody reads blocks only this output's thread.
-        await asyncio.to_thread(_write, [json_lines(d.chunk, self._dates) for d in deliveries])
+        await asyncio.to_thread(self._write, deliveries)
 
     async def close(self) -> None:
         pass
+
+    def _write(self, deliveries: Sequence[Delivery]) -> None:
+        _write([self._part(d.chunk) for d in deliveries])
+
+    def _part(self, chunk: Chunk) -> bytes:
+        if self._form == "msgpack":
+            return msgpack_text(chunk)
+        lines = json_lines(chunk, self._dates)
+        if self._form == "json_lines":
+            return lines
+        if self._form == "json":
+            return b"[" + lines[:-1].replace(b"\n", b",") + b"]\n"
+        return lines.replace(b"\n", b"") + b"\n"
 
 
 def _write(parts: Sequence[bytes]) -> None:
