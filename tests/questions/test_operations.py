@@ -228,6 +228,15 @@ def test_a_reused_audit_id_is_another_operation(opened: Opened) -> None:
     assert rows[1].summary.endswith("(auditID reused) for 5.0 s")
 
 
+def test_who_finds_a_session_that_was_open_in_the_time_asked_for(who: Who) -> None:
+    window = {"since": BEGIN + 50 * SECOND, "until": BEGIN + 60 * SECOND}
+    answer = who(sessions(), "pod/web-1", "exec", **window)
+    assert {(link.actor, link.sentence.rpartition("kubectl")[2]) for link in answer.chain} == {
+        ("bob", " for 1 min."),
+        ("carol", ", still open at 2026-03-01T10:01:30.004000Z."),
+    }
+
+
 def test_who_tells_the_same_of_the_same_sessions(who: Who) -> None:
     trail = sessions()
     answer = who(trail, "pod/web-1", "exec")

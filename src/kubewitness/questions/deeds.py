@@ -10,13 +10,10 @@ from kubewitness.questions import auditrows, coverage, reviews
 from kubewitness.questions.auditrows import AuditRow
 from kubewitness.questions.facts import Facts
 from kubewitness.questions.model import TimelineRow
-from kubewitness.questions.operations import SESSIONS, STARTED, operation_of
+from kubewitness.questions.operations import LONGEST_US, SESSIONS, STARTED, operation_of
 from kubewitness.questions.reviews import Review, review_of
 from kubewitness.questions.times import Window
 from kubewitness.questions.views import review_line
-
-#: a session that began earlier than this before the time asked for is not looked for
-_BEFORE_US = 24 * 3600 * 1_000_000
 
 _NO_READS = (
     "(verb NOT IN ('get', 'list', 'watch') OR code >= 400 OR resource = 'secrets' "
@@ -53,7 +50,7 @@ def _going_on(
 ) -> list[AuditRow]:
     """Sessions that had begun before `since`, and not ended by then."""
     before, values = [*where, f"stage = '{STARTED}'", "code < 400"], [*params]
-    Window(since - _BEFORE_US, since - 1).conditions(before, values)
+    Window(since - LONGEST_US, since - 1).conditions(before, values)
     rows, _ = auditrows.fetch(facts.session, before, values, limit, ends=True)
     return [r for r in rows if operation_of(r) not in known and (r.course is None or r.course.open or r.ts >= since)]
 

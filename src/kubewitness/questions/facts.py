@@ -30,7 +30,7 @@ from kubewitness.questions.factrows import (
     request_of,
     version_of,
 )
-from kubewitness.questions.operations import course_of, ends_of, merged, operation_of
+from kubewitness.questions.operations import LONGEST_US, SESSIONS, course_of, ends_of, merged, operation_of
 from kubewitness.questions.targets import Ref, plain, same_name
 from kubewitness.questions.times import Window
 
@@ -69,6 +69,7 @@ class Facts:
         #: every request that was fetched, by its id; the first where an auditID was used again
         self.known: dict[str, Request] = {}
         self._by_object: dict[tuple[Ref, tuple[str, ...], bool], list[Request]] = {}
+        self._sessions: dict[Ref, list[Request]] = {}
         self._events: dict[Ref, list[EventFact]] = {}
         self._versions: dict[Ref, list[VersionFact]] = {}
         self._bodies: dict[str, Bodies] = {}
@@ -165,6 +166,20 @@ class Facts:
             where.append("contains(uri, ?)")
             params.append(uri_has)
         return self._query(where, params, self.window.clip(window.since, window.until), limit)
+
+    def sessions(self, ref: Ref) -> list[Request]:
+        """Exec, attach and port-forward on one object, oldest first: those that were open in the window too, although
+        they began before it."""
+        found = self._sessions.get(ref)
+        if found is None:
+            where, params = self._object_where(plain(ref), ("create", "get"), status=False)
+            where.append(f"subresource IN ({_marks(SESSIONS)})")
+            since = self.window.since
+            window = Window(None if since is None else since - LONGEST_US, self.window.until)
+            found = [r for r in self._query(where, [*params, *SESSIONS], window) if same_name(r.ref, ref)]
+            found = [r for r in found if since is None or r.ts >= since or (r.course is not None and r.course.open)]
+            self._sessions[ref] = found
+        return found
 
     def request(self, audit_id: str) -> list[Request]:
         """The requests of an auditID: more than one when a client reused it."""

@@ -53,7 +53,7 @@ def lives_of(facts: Facts, ref: Ref) -> list[Life]:
     events = facts.events(ref)
     versions = facts.versions(ref)
     if not requests and not events and not versions:
-        requests = [r for r in facts.requests(ref, ("get", "watch")) if r.done]  # it was there to be read
+        requests = _was_used(facts, ref)
         if not requests:
             return []
     lives: dict[str, Life] = {}
@@ -84,6 +84,12 @@ def lives_of(facts: Facts, ref: Ref) -> list[Life]:
         sooner = max(after.first, life.last + 1)
         life.next_first = min(life.next_first or sooner, sooner)
     return ordered
+
+
+def _was_used(facts: Facts, ref: Ref) -> list[Request]:
+    """Where nothing tells of a change: it was there to be read, or to run something in."""
+    read = [r for r in facts.requests(ref, ("get", "watch")) if r.done]
+    return read or [r for r in facts.sessions(ref) if r.began]
 
 
 def _tells_uid(r: Request) -> bool:

@@ -29,6 +29,8 @@ SESSIONS = ("exec", "attach", "portforward")
 LONG_RUNNING = (*SESSIONS, "proxy", "log")
 #: what is shorter is no session to speak of, and which requests are called slow; microseconds
 _SHORT_US, _SLOW_US = 100_000, 1_000_000
+#: sessions that began longer before the time asked for are not looked for
+LONGEST_US = 24 * 3600 * 1_000_000
 #: open operations whose ends are looked for at once
 _MOST_OPEN = 500
 

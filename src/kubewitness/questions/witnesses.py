@@ -79,8 +79,9 @@ def _reviews_of(facts: Facts, r: Request, seen: list[Review]) -> list[str]:
 
 def _others(facts: Facts, ref: Ref, r: Request) -> list[Request]:
     """All requests that the reviews may be of: what fits two of them is joined with neither."""
-    verbs = ("create", "get") if r.subresource in SESSIONS else WRITES
-    found = [o for o in facts.requests(ref, verbs, status=r.subresource == "status") if o.level != ADMISSION]
+    if r.subresource in SESSIONS:
+        return facts.sessions(ref)
+    found = [o for o in facts.requests(ref, WRITES, status=r.subresource == "status") if o.level != ADMISSION]
     if r.verb in ("delete", "deletecollection"):
         collection = Ref(ref.cluster, ref.group, ref.resource, ref.namespace, "")
         found += facts.requests(collection, ("deletecollection",))

@@ -172,8 +172,7 @@ def _selects(request: Request, ref: Ref) -> bool:
 
 
 def _streams(case: Case, life: Life, until: int) -> list[Deed]:
-    found = [r for r in case.facts.requests(life.ref, ("create", "get")) if r.subresource in _STREAMS]
-    found = [r for r in found if r.began and r.received <= until and life.covers(r.received)]
+    found = [r for r in case.facts.sessions(life.ref) if r.began and r.received <= until and life.covers(r.received)]
     recorded = _recorded(case, found)
     deeds = []
     for r in found:
