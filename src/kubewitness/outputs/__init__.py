@@ -12,6 +12,7 @@ OUTPUTS: dict[str, tuple[str, str]] = {
     "flowcounter": ("kubewitness.outputs.flowcounter", "FlowcounterOutput"),
     "forward": ("kubewitness.outputs.forward", "ForwardOutput"),
     "http": ("kubewitness.outputs.http", "HttpOutput"),
+    "kafka": ("kubewitness.outputs.kafka", "KafkaOutput"),
     "loki": ("kubewitness.outputs.loki", "LokiOutput"),
     "nats": ("kubewitness.outputs.nats", "NatsOutput"),
     "null": ("kubewitness.outputs.null", "NullOutput"),
