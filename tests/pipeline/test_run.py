@@ -210,7 +210,7 @@ def test_a_dry_run_checks_and_starts_nothing(place: Place) -> None:
     ("old", "new", "message"),
     [
         ("refresh_interval: 20ms", "refresh_intervall: 1", ":8: kubernetes_audit: unknown key 'refresh_intervall'"),
-        ("format: plain", "format: csv", ":15: output file.0: 'format' cannot be 'csv'"),
+        ("format: plain", "format: xml", ":15: output file.0: 'format' cannot be 'xml'"),
         (
             "match: kube.*",
             "match: cube.*",
