@@ -68,7 +68,9 @@ class Picky(LokiSide):
         return super().take(request, body)
 
 
-async def test_the_first_example_runs_and_status_shows_what_was_refused(tmp_path: Path) -> None:
+async def test_the_first_example_runs_and_status_shows_what_was_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     async with Picky() as side:
         (tmp_path / "audit.log").write_bytes(b"".join(event(n) + b"\n" for n in range(8)))
         text = EXAMPLES[0].replace("/var/log/kubernetes", str(tmp_path)).replace("port: 3100", f"port: {side.port}")
@@ -80,8 +82,10 @@ async def test_the_first_example_runs_and_status_shows_what_was_refused(tmp_path
         lines = [value[1] for stream in side.streams for value in stream["values"]]
         assert [json.loads(line)["objectRef"]["name"] for line in lines] == [f"web-{n}" for n in (0, 1, 2, 4, 5, 6, 7)]
         assert {json.dumps(s["stream"]) for s in side.streams} == {'{"job": "audit", "verb": "get"}'}
-        (refused,) = json.loads(await run("status", "--state", state, "-o", "json"))["set_aside"]
+        assert main(["status", "--state", state, "-o", "json"]) == 0
+        (refused,) = json.loads(capsys.readouterr().out)["set_aside"]
         assert (refused["output"], refused["records"]) == ("loki.0", 1)
         (kept,) = [json.loads(line) for line in Path(refused["path"]).read_text().splitlines()]
         assert (kept["raw"].encode(), "too far behind" in kept["reason"]) == (event(3), True)
-        assert b"set aside 1 records of pipeline" in await run("status", "--state", state)
+        assert main(["status", "--state", state]) == 0
+        assert "set aside 1 records of pipeline" in capsys.readouterr().out

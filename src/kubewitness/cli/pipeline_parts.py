@@ -138,7 +138,12 @@ class Parts:
             own = {"state": str(self._paths.root), "store": self._paths.store_uri} | own
         if section.plugin == "s3" and not own.get("store_dir"):
             own["store_dir"] = str(self._paths.root / "s3")
-        wants = self._routes.wanted(section, common, "*")
+        # what shows numbers takes no records; its `match` may be the tag that numbers have in Fluent Bit
+        wants = (
+            (lambda tag: False)
+            if section.plugin == "prometheus_exporter"
+            else self._routes.wanted(section, common, "*")
+        )
         with located(section):
             return Routed(cast(Output, made(own, name=name)), wants, name, _retry_limit(common.text("retry_limit")))
 

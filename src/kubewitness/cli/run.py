@@ -169,6 +169,9 @@ class _Pipeline:
             supervisor.add_drain(close)
         rejected = self._rejected()
         for output in self._parts.outputs:
+            show = getattr(output.output, "show", None)
+            if show is not None:
+                show(supervisor.health, self._parts.metrics)
             supervisor.add_output(output, feed, retry_limit=output.retry_limit, rejected=rejected)
         if self._service.monitor is not None:
             from kubewitness.web.monitor import Monitor

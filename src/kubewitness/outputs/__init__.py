@@ -18,6 +18,7 @@ OUTPUTS: dict[str, tuple[str, str]] = {
     "null": ("kubewitness.outputs.null", "NullOutput"),
     "opensearch": ("kubewitness.outputs.opensearch", "OpensearchOutput"),
     "opentelemetry": ("kubewitness.outputs.opentelemetry", "OpentelemetryOutput"),
+    "prometheus_exporter": ("kubewitness.outputs.prometheus_exporter", "PrometheusExporterOutput"),
     "s3": ("kubewitness.outputs.s3", "S3Output"),
     "slack": ("kubewitness.outputs.slack", "SlackOutput"),
     "splunk": ("kubewitness.outputs.splunk", "SplunkOutput"),

@@ -20,7 +20,8 @@ _SECONDS = 5.0
 
 
 class Monitor:
-    """`health`: of the supervisor, {"healthy": bool, ...}. `metrics`: further ones, as Prometheus text."""
+    """`health`: of the supervisor, {"healthy": bool, ...}. `metrics`: further ones, as Prometheus text; `decorate`
+    changes all of that text before it is shown."""
 
     def __init__(
         self,
@@ -28,21 +29,27 @@ class Monitor:
         port: int,
         health: Callable[[], Mapping[str, object]],
         metrics: Callable[[], str] = str,
+        decorate: Callable[[str], str] = str,
     ) -> None:
         self._host = host
         self._port = port
         self._health = health
         self._metrics = metrics
+        self._decorate = decorate
         self._started = time.monotonic()
 
     async def run(self) -> None:
         """Answers until cancelled. Raises UsageError when the address cannot be had."""
         try:
-            server = await asyncio.start_server(self._serve, self._host, self._port, limit=_HEAD)
+            server = await self.listen()
         except OSError as e:
             raise UsageError(f"service: http_listen {self._host}, http_port {self._port}: {e.strerror}") from e
         async with server:
             await server.serve_forever()
+
+    async def listen(self) -> asyncio.Server:
+        """Answers until it is closed. OSError when the address cannot be had."""
+        return await asyncio.start_server(self._serve, self._host, self._port, limit=_HEAD)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -71,7 +78,7 @@ class Monitor:
         if path in ("/readyz", "/api/v1/health"):
             return ("200 OK", text, b"ok\n") if health["healthy"] else ("503 Service Unavailable", text, b"error\n")
         if path in ("/metrics", "/api/v1/metrics/prometheus"):
-            shown = prometheus({"pipeline": health}) + self._metrics()
+            shown = self._decorate(prometheus({"pipeline": health}) + self._metrics())
             return "200 OK", "text/plain; version=0.0.4", shown.encode()
         if path == "/api/v1/uptime":
             uptime = {"uptime_sec": int(time.monotonic() - self._started)}
