@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,8 @@ def recorded_cluster(
     """A cluster whose recorder was there first, as one that must not miss anything should be."""
     address = f"127.0.0.1:{free_port()}"
     url = f"{'https' if admission else 'http'}://{address}/audit"
-    cluster = ControlPlane(options or Options(webhook=Webhook(url) if webhook else None), binaries)
+    options = options or Options()
+    cluster = ControlPlane(replace(options, webhook=Webhook(url)) if webhook else options, binaries)
     flags = recorder_flags(
         cluster.pki.users["admin"].kubeconfig,
         audit_file=cluster.audit_log if file else None,

@@ -23,7 +23,7 @@ from kubewitness.questions.who import WhoQuestion
 from kubewitness.questions.who import ask as who
 from kubewitness.store import Session, Store
 from tests.cluster.demo_manifests import Object, deployment, namespace, roles
-from tests.cluster.harness import Binaries, ControlPlane, until
+from tests.cluster.harness import Binaries, ControlPlane, Options, until
 from tests.cluster.harness.ports import free_port
 from tests.cluster.recorder import Recorder, recorded_cluster
 
@@ -67,7 +67,9 @@ def play(cluster: ControlPlane, pod: str) -> None:
 
 def test_a_deed_that_both_sources_saw_is_one_row_with_both_ids(binaries: Binaries, tmp_path: Path) -> None:
     address = f"127.0.0.1:{free_port()}"
-    with recorded_cluster(binaries, tmp_path, file=False, webhook=True, admission=address) as (cluster, recorder):
+    one = Options(nodes=("worker-1",))
+    with recorded_cluster(binaries, tmp_path, file=False, webhook=True, admission=address, options=one) as both:
+        cluster, recorder = both
         cluster.apply(namespace("shop"), namespace("staging"), namespace("payments"), *roles())
         cluster.wait_namespace("shop")
         cluster.apply(deployment("shop", "web", 1))
