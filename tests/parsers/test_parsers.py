@@ -133,10 +133,8 @@ def test_bytes_that_are_not_text_are_shown_as_escapes() -> None:
 
 def test_an_expression_that_never_ends_is_given_up_and_counted() -> None:
     parser = parser_of({"name": "p", "format": "regex", "regex": "^(?<a>(?:a|a)*)$"})
-    started = time.process_time()
     assert parser.parse(b"a" * 40 + b"!") is None
     assert getattr(parser, "timeouts") == 1  # noqa: B009 - not in the protocol
-    assert time.process_time() - started < 20
 
 
 # --- times ---
@@ -183,6 +181,12 @@ def test_what_is_no_such_time_has_none(form: str, text: str) -> None:
     assert found is not None
     assert found.time_ns is None
     assert found.fields.get("time", "") == text
+
+
+def test_a_long_line_where_a_time_should_be_does_not_hang() -> None:
+    for form in ("%Y  %H", "%Y %n %t %H:%M", "%b %d  %H"):
+        for text in ("2026" + " " * 100_000 + "x", " " * 100_000, "9" * 100_000):
+            assert parse(text, format="regex", regex="^(?<time>.*)$", time_format=form) == Parsed({"time": text}, None)
 
 
 def test_times_without_a_zone_have_the_given_one() -> None:

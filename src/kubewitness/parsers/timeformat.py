@@ -16,6 +16,8 @@ from datetime import datetime, timedelta
 from kubewitness.errors import UsageError
 
 _DAY = 86_400
+#: characters of a text that are looked at: white space in a format must not be tried at each place of a long line
+_LONGEST = 100
 #: seconds that are remembered
 _CACHED = 4096
 _EPOCH = datetime(1970, 1, 1)
@@ -37,7 +39,7 @@ _DIRECTIVES = {
     "I": ("twelve", r"\s?\d{1,2}"), "M": ("minute", r"\d{1,2}"), "S": ("second", r"\d{1,2}"), "p": ("half", "[ap]m"),
     "L": ("fraction", r"\d+"), "s": ("epoch", r"\d{1,10}"), "z": ("zone", _ZONE), "Z": ("zone", _ZONE),
     "a": ("", _DAYS), "u": ("", r"\d"), "w": ("", r"\d"), "U": ("", r"\d\d?"), "W": ("", r"\d\d?"),
-    "V": ("", r"\d\d?"), "n": ("", r"\s*"), "t": ("", r"\s*"), "%": ("", "%"),
+    "V": ("", r"\d\d?"), "%": ("", "%"),
 }  # fmt: skip
 _SAME = {"B": "b", "h": "b", "e": "d", "A": "a", "k": "H", "l": "I"}
 _SHORTHANDS = {
@@ -67,6 +69,7 @@ class TimeFormat:
 
     def parse(self, text: str) -> int | None:
         """Nanoseconds since 1970 UTC, None when the text is no such time. Leading white space does not matter."""
+        text = text[:_LONGEST]
         found = self._pattern.match(text)
         if found is None:
             return None
@@ -145,8 +148,11 @@ def _pieces(text: str, seen: set[str]) -> list[str]:
     while i < len(text):
         char = text[i]
         i += 1
-        if char.isspace():
-            pieces.append(r"\s*")
+        blank = char == "%" and text[i : i + 1] in ("n", "t")
+        if char.isspace() or blank:
+            i += blank
+            if pieces[-1:] != [r"\s*"]:
+                pieces.append(r"\s*")
             continue
         if char != "%":
             pieces.append(re.escape(char))
