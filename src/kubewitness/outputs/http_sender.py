@@ -207,6 +207,9 @@ def _reason(e: BaseException) -> str:
     """What went wrong, for people; never the request."""
     if isinstance(e, TimeoutError):
         return "no answer in time"
+    system = getattr(e, "os_error", None)  # of a connection that could not be made
+    if system is not None and system.strerror:
+        return str(system.strerror)
     return str(e).strip() or type(e).__name__
 
 
