@@ -41,6 +41,7 @@ class Grep:
         if self._mode != "legacy" and len({rule.keeps for rule in self._rules}) > 1:
             raise UsageError(f"{what}: with 'logical_op' {self._mode}, rules are all 'regex' or all 'exclude'")
         self._reader = Reader([rule.path for rule in self._rules])
+        self._keeps = self._one_keeps if len(self._rules) == 1 else self._all_keep
         self._unread = 0
 
     def health(self) -> Mapping[str, object]:
@@ -49,19 +50,26 @@ class Grep:
     def apply(self, chunk: Chunk) -> Sequence[Chunk]:
         if not self._rules:
             return [chunk]
-        plain = _plain(chunk)
-        kept = [i for i, raw in enumerate(objects(chunk)) if self._keeps(raw, plain)]
+        kept = [i for i, raw in enumerate(objects(chunk)) if self._keeps(raw)]
         return [chunk.select(kept)] if kept else []
 
-    def kept(self, shown: Sequence[bytes], chunk: Chunk) -> Sequence[bytes]:
-        """Of the chunk's records as objects, those that the rules keep."""
-        if not self._rules:
-            return shown
-        plain = _plain(chunk)
-        return [raw for raw in shown if self._keeps(raw, plain)]
+    def kept(self, shown: Sequence[bytes]) -> Sequence[bytes]:
+        """Of records as objects, those that the rules keep."""
+        return [raw for raw in shown if self._keeps(raw)] if self._rules else shown
 
-    def _keeps(self, raw: bytes, plain: bool) -> bool:
-        may = [not plain or rule.pattern.within(raw) for rule in self._rules]
+    def _one_keeps(self, raw: bytes) -> bool:
+        """With one rule, whatever the mode."""
+        rule = self._rules[0]
+        if not rule.pattern.within(raw):
+            return not rule.keeps
+        try:
+            return _matches(rule.pattern, self._reader.read(raw)[0]) == rule.keeps
+        except UNREADABLE:
+            self._unread += 1
+            return True
+
+    def _all_keep(self, raw: bytes) -> bool:
+        may = [rule.pattern.within(raw) for rule in self._rules]
         if not any(may):
             return self._verdict(may)
         try:
@@ -79,11 +87,6 @@ class Grep:
         return matched == self._rules[0].keeps
 
 
-def _plain(chunk: Chunk) -> bool:
-    """Whether bytes show every word: an escaped letter is the one way to hide one."""
-    return b"\\u" not in chunk.data
-
-
 def _rule(key: str, value: str, what: str) -> _Rule:
     field, _, pattern = value.strip().partition(" ")
     if not pattern.strip():
@@ -92,6 +95,8 @@ def _rule(key: str, value: str, what: str) -> _Rule:
 
 
 def _matches(pattern: Pattern, value: object) -> bool:
+    if isinstance(value, str):
+        return pattern.search(value) is not None
     if value is None or value is MISSING or isinstance(value, dict | list):
         return False
     return pattern.search(text_of(value)) is not None

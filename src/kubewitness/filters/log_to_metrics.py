@@ -94,7 +94,7 @@ class LogToMetrics:
         return {"series": len(self._series), "not_counted": self._too_many, "unread": self._unread}
 
     def apply(self, chunk: Chunk) -> Sequence[Chunk]:
-        for raw in self._grep.kept(objects(chunk), chunk):
+        for raw in self._grep.kept(objects(chunk)):
             try:
                 value, *labels = self._reader.read(raw)
                 number = 1.0 if self._mode == "counter" else _numeric(value)

@@ -48,5 +48,11 @@ class Pattern:
         return match
 
     def within(self, raw: bytes) -> bool:
-        """Whether a value in these bytes may match."""
-        return not self.words or any(word in raw for word in self.words)
+        """Whether a value in the bytes of this JSON may match."""
+        words = self.words
+        if not words or words[0] in raw:
+            return True
+        if len(words) > 1 and any(word in raw for word in words):
+            return True
+        # an escaped letter is the one way to hide a word; looking for one byte is much the faster
+        return b"\\" in raw and b"\\u" in raw

@@ -37,6 +37,9 @@ _VARIABLE = re.compile(
     r"\$(?:TAG(?:\[(?P<part>\d+)\])?(?![\w@-])|(?P<found>\d)(?!\w)"
     r"|(?P<name>(?:[\w@]+(?:-[\w@]+)*)?)(?P<steps>(?:\[\s*(?:'[^']*'|\"[^\"]*\"|\d+)\s*\])*))"
 )
+#: msgspec takes no such name for a field
+_ODD = re.compile(r'[\x00-\x1f"\\]')
+_SCALARS: Any = str | int | float | bool | None | msgspec.UnsetType
 _any = msgspec.json.Decoder().decode
 _raw = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _encode = msgspec.json.Encoder().encode
@@ -72,21 +75,73 @@ def path_of(text: str) -> Path:
 
 
 class Reader:
-    """Reads the values of some paths from a JSON object's bytes in one pass."""
+    """Reads the values of some paths from a JSON object's bytes, most often in one pass."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
         names = list(dict.fromkeys(cast(str, p.steps[0]) for p in paths))
         self._decode = _struct(names)
         self._places = [(f"f{names.index(cast(str, p.steps[0]))}", p.steps[1:]) for p in paths]
+        self._fast = _fast(paths)
 
     def read(self, raw: bytes) -> list[Value]:
         """One value or MISSING a path. Raises `msgspec.MsgspecError` or UnicodeDecodeError for what is no object."""
+        if self._fast is not None:
+            decode, places = self._fast
+            try:
+                found = decode(raw)
+            except (msgspec.MsgspecError, UnicodeDecodeError):
+                pass  # a value of another kind, or no object
+            else:
+                return [_scalar(found, place) for place in places]
         found = self._decode(raw)
         return [_inside(getattr(found, field), steps) for field, steps in self._places]
 
 
-#: msgspec takes no such name for a field
-_ODD = re.compile(r'[\x00-\x1f"\\]')
+def _scalar(value: Any, place: Sequence[str]) -> Value:
+    for name in place:
+        if not isinstance(value, msgspec.Struct):
+            return MISSING
+        value = getattr(value, name)
+    return MISSING if value is msgspec.UNSET else value
+
+
+def _fast(paths: Sequence[Path]) -> tuple[Any, list[list[str]]] | None:
+    """A decoder for records in which all of these paths end at a scalar or nowhere, and how to come to each from what
+    it gives; None when there can be none."""
+    tree: dict[str, Any] = {}
+    for path in paths:
+        branch = tree
+        for step in path.steps[:-1]:
+            if isinstance(step, int) or _ODD.search(step):
+                return None
+            branch = branch.setdefault(step, {})
+        last = path.steps[-1]
+        if isinstance(last, int) or _ODD.search(last):
+            return None
+        branch.setdefault(last, {})
+    if any(_at(tree, path.steps) for path in paths):
+        return None  # one path goes on where another one ends
+    return msgspec.json.Decoder(_typed(tree)).decode, [_attributes(tree, path.steps) for path in paths]
+
+
+def _at(tree: dict[str, Any], steps: Sequence[str | int]) -> dict[str, Any]:
+    for step in steps:
+        tree = tree[cast(str, step)]
+    return tree
+
+
+def _attributes(tree: dict[str, Any], steps: Sequence[str | int]) -> list[str]:
+    return [f"f{list(_at(tree, steps[:i])).index(cast(str, step))}" for i, step in enumerate(steps)]
+
+
+def _typed(tree: dict[str, Any]) -> Any:
+    """A type for objects of which only these keys count."""
+    fields: list[tuple[str, Any, Any]] = []
+    for i, branch in enumerate(tree.values()):
+        kind = _SCALARS if not branch else _typed(branch) | _SCALARS
+        fields.append((f"f{i}", kind, msgspec.UNSET))
+    names = {f"f{i}": name for i, name in enumerate(tree)}
+    return msgspec.defstruct("Fields", fields, rename=names, gc=False)
 
 
 def _struct(names: Sequence[str]) -> Any:
