@@ -68,8 +68,8 @@ def throughput(megabytes: int, runs: int, which: set[str]) -> None:
 
 #: name -> filters as YAML
 FILTERED = {
-    "grep, a choice of words": """[{name: grep, match: "*", exclude: "verb ^(get|list|watch)$"}]""",
-    "grep, two expressions": (
+    "grep, one key": """[{name: grep, match: "*", exclude: "verb ^(get|list|watch)$"}]""",
+    "grep, two keys": (
         """[{name: grep, match: "*", regex: ["$user['username'] ^system:serviceaccount:.*", """
         """"$objectRef['namespace'] .+"]}]"""
     ),

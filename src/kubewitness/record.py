@@ -172,27 +172,48 @@ class Chunk:
         """A chunk of only these records (ascending indexes), everything else kept."""
         if len(indexes) == len(self):
             return self
-        spans = list(self.spans())
-        builder = ChunkBuilder(
+        view, ends = memoryview(self.data), self.ends
+        parts: list[memoryview] = []
+        keys: list[bytes] = []
+        new_ends: array[int] = array("I")
+        size = at = 0
+        while at < len(indexes):
+            # neighbours are copied together
+            first, to = indexes[at], at + 1
+            while to < len(indexes) and indexes[to] == indexes[to - 1] + 1:
+                to += 1
+            last = indexes[to - 1]
+            start, stop = ends[first - 1] + 1 if first else 0, ends[last] + 1
+            parts.append(view[start:stop])
+            keys.append(self.keys[first * KEY_BYTES : (last + 1) * KEY_BYTES])
+            new_ends.extend([end - start + size for end in ends[first : last + 1]])
+            size += stop - start
+            at = to
+        return Chunk(
             self.table,
+            data=b"".join(parts),
+            ends=new_ends,
+            keys=b"".join(keys),
             cluster=self.cluster,
             source=self.source,
             tag=self.tag,
             received_us=self.received_us,
             form=self.form,
+            notes=self._notes_of(indexes),
+            lines=self.lines,
+            origin=self.origin,
+            times=array("q", [self.times[i] for i in indexes]) if self.times is not None else None,
         )
-        for i in indexes:
-            start, end = spans[i]
-            note = self.notes.get(i)
-            if self.origin is not None:
-                note = msgspec.structs.replace(note or Note(), offset=self.place(i, start)[1])
-            builder.add(self.data[start:end], self.key(i), note)
-        chunk = builder.take()
-        chunk.origin = self.origin
-        chunk.lines = self.lines
-        if self.times is not None:
-            chunk.times = array("q", [self.times[i] for i in indexes])
-        return chunk
+
+    def _notes_of(self, indexes: Sequence[int]) -> dict[int, Note]:
+        """Notes of a selection, with the places in the file that followed from the bytes between."""
+        if self.origin is None:
+            return {n: self.notes[i] for n, i in enumerate(indexes) if i in self.notes} if self.notes else {}
+        notes = {}
+        for n, i in enumerate(indexes):
+            start = self.ends[i - 1] + 1 if i else 0
+            notes[n] = msgspec.structs.replace(self.notes.get(i) or Note(), offset=self.place(i, start)[1])
+        return notes
 
     def header(self) -> bytes:
         return _encode_header(

@@ -83,12 +83,12 @@ def test_what_is_kept_keeps_its_bytes_and_a_log_line_its_form() -> None:
 
 
 def test_a_word_that_the_record_escapes_is_found() -> None:
-    grep = made("grep", {"regex": "log ^(get|list)$"})
-    chunk = chunk_of_json([rb'{"log":"\u0067et"}', b'{"log":"list"}', b'{"log":"get it"}'])
-    assert [list(c.records()) for c in grep.apply(chunk)] == [[rb'{"log":"\u0067et"}', b'{"log":"list"}']]
+    grep = made("grep", {"regex": "log ^delete$"})
+    chunk = chunk_of_json([rb'{"log":"\u0064elete"}', b'{"log":"delete"}', b'{"log":"delete it"}', b'{"log":"get"}'])
+    assert [list(c.records()) for c in grep.apply(chunk)] == [[rb'{"log":"\u0064elete"}', b'{"log":"delete"}']]
 
 
-WORDS = st.text("ab :-_1", min_size=1, max_size=3)
+WORDS = st.sampled_from(["get", "alice", "hello", "1.5", "0", "a-b c:d_1", "true", "false"])
 
 
 @settings(max_examples=15, deadline=None)
@@ -97,8 +97,6 @@ def test_looking_at_bytes_alone_decides_as_decoding_does(
     records: list[dict[str, Any]], words: list[str], key: str
 ) -> None:
     pattern = "|".join(words)
-    if pattern.strip() != pattern:
-        return
     simple, spelled = made("grep", {key: f"log {pattern}"}), made("grep", {key: f"log (?=){pattern}"})
     assert through(simple, records) == through(spelled, records)
 

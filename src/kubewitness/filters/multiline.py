@@ -16,8 +16,9 @@ import msgspec
 
 from kubewitness.config.keys import Key
 from kubewitness.errors import UsageError
-from kubewitness.filters.changing import UNREADABLE, encode, fields_of, plain
+from kubewitness.filters.changing import UNREADABLE, encode, fields_of
 from kubewitness.filters.section import Given, options_of
+from kubewitness.formats.accessor import MISSING, Path, Reader
 from kubewitness.formats.record_times import times_ns
 from kubewitness.formats.recordform import flagged, objects, placed, record_chunk
 from kubewitness.parsers.joined import Joined
@@ -106,6 +107,11 @@ class MultilineFilter:
             raise UsageError(f"filter {name}: it needs 'multiline.parser'")
         self._parsers = parsers
         self._key = given or parsers[0].key_content or "log"
+        # of a record only what parsers look at is read
+        looked_at = [self._key, "partial_message" if self._partial else ""]
+        looked_at += [name for p in parsers for name in (p.key_content, p.key_group, p.key_pattern)]
+        self._names = [name for name in dict.fromkeys(looked_at) if name]
+        self._reader = Reader([Path((name,)) for name in self._names])
         self._streams: dict[tuple[str, ...], _Stream] = {}
         self._counts = {"joined": 0, "cut": 0, "unread": 0}
 
@@ -132,7 +138,8 @@ class MultilineFilter:
 
     def _add(self, stream: _Stream, item: Item) -> list[Joined[Item]]:
         try:
-            fields = {name: plain(value) for name, value in fields_of(item.raw).items()}
+            values = zip(self._names, self._reader.read(item.raw), strict=True)
+            fields = {name: value for name, value in values if value is not MISSING}
         except UNREADABLE:
             self._counts["unread"] += 1
             return [*stream.lines.flush(), Joined("", [item], None, None)]
