@@ -36,16 +36,12 @@ class Load:
         return self
 
     def finish(self) -> None:
-        """Ends the load after the round at hand."""
+        """No more rounds, however many were asked for; `join` then waits for those that run."""
         self._requests = 0
 
     @property
     def running(self) -> bool:
         return any(thread.is_alive() for thread in self._threads)
-
-    def stop(self) -> None:
-        """No more rounds, however many were asked for; `join` then waits for those that run."""
-        self._requests = 0
 
     def join(self) -> None:
         for thread in self._threads:

@@ -133,7 +133,7 @@ def prove(cluster: ControlPlane, replicas: Sequence[Replica], reader: Recorder, 
         for _ in range(count):
             faults.strike()
     finally:
-        load.stop()
+        load.finish()
         load.join()
     until("the last Event in the watch", lambda: _quiet(watch), 30)
     watch.stop()
