@@ -16,6 +16,7 @@ from kubewitness.pipeline.backoff import Backoff
 from kubewitness.pipeline.delivery import DeliveryLoop
 from kubewitness.pipeline.feeds import MemoryQueue
 from kubewitness.pipeline.rejected import Rejected
+from kubewitness.pipeline.supervisor import Supervisor
 from tests.journal.helpers import chunk, numbered
 
 pytestmark = pytest.mark.timeout(30)
@@ -172,3 +173,22 @@ async def test_when_it_is_stopped_what_was_through_does_not_come_again() -> None
     task.cancel()
     await asyncio.wait([task])
     assert await queue.open("stuck") == loop.health()["cursor"] == 2
+
+
+async def test_the_waits_are_those_that_the_service_asks_for() -> None:
+    waits: list[float] = []
+
+    class Away(Picky):
+        async def write(self, deliveries: Sequence[Delivery]) -> None:
+            waits.append(asyncio.get_running_loop().time())
+            if len(waits) < 4:
+                raise Retry("away", after=0.0)
+
+    queue = MemoryQueue()
+    supervisor = Supervisor(retry=(0.02, 0.04), restart_first=50.0)
+    supervisor.add_output(Away(), queue)
+    await queue.open("picky")
+    await queue.put(Batch([numbered(1)]))
+    await supervisor.run(until_inputs_end=True)
+    assert len(waits) == 4
+    assert waits[1] - waits[0] >= 0.01  # half of the first wait is the least that jitter leaves

@@ -119,7 +119,7 @@ class _Pipeline:
         return path / "journal.db"
 
     async def run(self) -> None:
-        supervisor = Supervisor(grace=self._options.seconds("grace"))
+        supervisor = Supervisor(grace=self._options.seconds("grace"), retry=self._waits())
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, supervisor.stop)
@@ -127,6 +127,13 @@ class _Pipeline:
             await self._run_in_memory(supervisor)
         else:
             await self._run_with_journal(supervisor)
+
+    def _waits(self) -> tuple[float, float]:
+        """The first wait of an output that has to try again, and the longest (seconds)."""
+        options = self._options
+        first = options.seconds("scheduler.base") if options.given("scheduler.base") else 0.5
+        longest = options.seconds("scheduler.cap") if options.given("scheduler.cap") else 60.0
+        return first, max(first, longest)
 
     async def _run_in_memory(self, supervisor: Supervisor) -> None:
         queue = MemoryQueue(linger=self._flush)

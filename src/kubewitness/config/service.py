@@ -49,8 +49,9 @@ SERVICE_KEYS = (
         "kept with its reason; off: it is dropped, and counted (Fluent Bit: off)"),
     Key("storage.rejected.path", doc="directory for it; empty: `rejected` beside the journal"),
     Key("storage.rejected.limit", "size", "256M", "size of each output's file there; the output waits at it"),
-    Key("scheduler.base", "int", "5", _NOTHING + "retries wait 0.5 s at first"),
-    Key("scheduler.cap", "int", "2000", _NOTHING + "and 60 s at most, or what the far side asks for"),
+    Key("scheduler.base", "int", "5", "seconds until an output's second try, doubled from there; not given: 0.5"),
+    Key("scheduler.cap", "int", "2000", "seconds a wait has at most, unless the far side asks for more; not given: "
+        "60"),
     Key("multiline_buffer_limit", "size", "2MB", "of a record of several lines"),
     Key("json.escape_unicode", "bool", "on", _NOTHING + "JSON is written in UTF-8, as it came"),
     Key("json.convert_nan_to_null", "bool", "off", _NOTHING + "JSON has no NaN"),

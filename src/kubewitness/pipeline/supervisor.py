@@ -39,12 +39,21 @@ class Part:
 class Supervisor:
     """Add parts, then `run`. Use it in one event loop; `stop` may be called from a signal handler of that loop.
 
+    `retry`: seconds of an output's first wait for another try, and of the longest; as parts' restarts if not given.
     `grace`: seconds that outputs have to deliver what is left once a stop was asked for; the journal keeps the rest.
     """
 
-    def __init__(self, *, grace: float = 5.0, restart_first: float = 0.5, restart_limit: float = 60.0) -> None:
+    def __init__(
+        self,
+        *,
+        grace: float = 5.0,
+        restart_first: float = 0.5,
+        restart_limit: float = 60.0,
+        retry: tuple[float, float] | None = None,
+    ) -> None:
         self.grace = grace
         self._restart = (restart_first, restart_limit)
+        self._retry = retry or self._restart
         self._inputs: list[tuple[Part, Input]] = []
         self._services: list[Part] = []
         self._loops: list[DeliveryLoop] = []
@@ -75,7 +84,7 @@ class Supervisor:
         rejected: Rejected | None = None,
     ) -> None:
         """`cursor`: the output's name in the journal, where that differs from `output.name`; see `DeliveryLoop`."""
-        backoff = Backoff(*self._restart)
+        backoff = Backoff(*self._retry)
         self._loops.append(
             DeliveryLoop(output, feed, cursor or output.name, backoff, retry_limit=retry_limit, rejected=rejected)
         )
