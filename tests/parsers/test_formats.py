@@ -96,6 +96,15 @@ def test_klog_text(line: str, expected: dict[str, Any]) -> None:
     assert parse(line, format="klog") == Parsed(expected, ns("2026-11-22T21:25:09.518619"))
 
 
+def test_brackets_that_never_close_do_not_hang() -> None:
+    head = "I1122 21:25:09.518619 1 a.go:1] "
+    for piece in (" a=[b", " a={b", ' a="b', " a=<\n\tb\n"):
+        found = fields(head + '"m"' + piece * 40_000, format="klog")
+        assert found is not None
+        assert found["caller"] == "a.go:1"
+    assert fields('a="' * 100_000, format="logfmt") is not None
+
+
 def test_klog_json_has_its_time_in_seconds_or_milliseconds_or_as_text() -> None:
     when = ns("2023-11-14T22:13:20.25")
     for value in ("1700000000250.0", "1700000000.25", '"2023-11-14T22:13:20.25Z"'):
