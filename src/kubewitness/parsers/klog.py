@@ -23,8 +23,8 @@ from kubewitness.parsers.finish import Finish
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 _encode = msgspec.json.Encoder().encode
 _MESSAGE = re.compile(r'"((?:[^"\\]|\\.)*)"(?=\s|$)')
-#: key, what is in quotes, what is on lines of its own, what is neither. A list or an object may hold spaces; how long it
-#: may be has a limit, because its end is looked for from each beginning.
+#: key, what is in quotes, what is on lines of its own, what is neither. A list or an object may hold spaces, but only
+#: so many characters, because its end is looked for from each beginning.
 _PAIR = re.compile(
     r'\s+([^\s="]+)=(?:"((?:[^"\\]|\\.)*)"|<\n((?:\t[^\n]*\n)*) ?>'
     r'|(\[[^\]]{0,1000}\]|\{[^}]{0,1000}\}|[^\s"]*))(?=\s|$)'
