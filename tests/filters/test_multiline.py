@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import itertools
 import json
@@ -215,12 +216,46 @@ async def test_what_the_journal_has_no_room_for_stays_held_at_the_end(tmp_path: 
         sink = FilterSink(committer, filters())
         await sink.put(Batch([part(JAVA)], {"tail": b"3"}))
         await committer.put(Batch([noise(20_000, 1)]))
-        await sink.finish()
+        await sink.finish(grace=0.3)
         await committer.close()
         assert journal.position("tail") == b"3"
         again = multiline()
         again.restore(journal.position("filter/multiline") or b"")
         assert texts(again.expire(everything=True)) == ["\n".join(JAVA)]
+
+
+async def test_at_the_end_there_is_time_for_outputs_to_make_room() -> None:
+    queue = MemoryQueue(limit=1000)
+    await queue.open("out")
+    sink = FilterSink(queue, filters())
+    await sink.put(Batch([part(JAVA)]))
+    await queue.put(Batch([noise(900, 1)]))
+    never = asyncio.Event()
+    ending = asyncio.create_task(sink.finish(never.wait, 0))
+    await asyncio.sleep(0.05)
+    assert not ending.done()
+    await queue.take("out")
+    await queue.done("out", 1)
+    await ending
+    assert texts([d.chunk for d in await queue.take("out")]) == ["\n".join(JAVA)]
+
+
+async def test_a_caller_that_is_cancelled_changes_nothing_of_what_is_held(tmp_path: Path) -> None:
+    with Journal(tmp_path / "journal.db", fsync=False) as journal:
+        committer = Committer(journal)
+        sink = FilterSink(committer, filters())
+        for i, line in enumerate(LINES):
+            putting = asyncio.create_task(sink.put(Batch([part([line], i)], {"tail": b"%d" % i})))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            putting.cancel()
+            await asyncio.wait([putting])
+            if int(await sink.position("tail") or b"-1") < i:
+                # as an input does that is started again: from its position
+                await sink.put(Batch([part([line], i)], {"tail": b"%d" % i}))
+        await sink.finish()
+        await committer.close()
+        assert said(journal) == RECORDS
 
 
 PIPELINE = """\

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kubewitness.contracts import Batch
-from kubewitness.errors import Full
+from kubewitness.errors import Full, UsageError
 from kubewitness.formats.recordform import retagged
 from kubewitness.journal import Journal
 from kubewitness.pipeline import Committer, MemoryQueue
@@ -128,3 +128,12 @@ async def test_a_filter_with_state_learns_whether_a_batch_was_taken() -> None:
     with pytest.raises(Full):
         await sink.put(Batch([noise(900, 2)]), wait=False)
     assert retag.settled == [True, False]
+
+
+async def test_an_end_that_a_filter_asks_for_ends_the_pipeline_whoever_put_the_batch() -> None:
+    failures: list[Exception] = []
+    queue = MemoryQueue()
+    sink = FilterSink(queue, Filters([step("expect", [("key_exists", "a"), ("action", "exit")])]), failures.append)
+    with pytest.raises(UsageError, match="fails key_exists"):
+        await sink.put(Batch([numbered(1)]))
+    assert [type(e).__name__ for e in failures] == ["NotAsExpected"]

@@ -124,6 +124,11 @@ class Parts:
         with located(section):
             return common, cast(Filter, made([pair for pair in section.pairs if pair[0] in own], name=name, **more))
 
+    @property
+    def held(self) -> set[str]:
+        """Positions under which filters keep what they hold."""
+        return {name for f in (*self.processors, self.filters) for name in f.positions}
+
     def metrics(self) -> str:
         """What filters count for others, as Prometheus text."""
         return joined_metrics([f.metrics() for f in (*self.processors, self.filters)])

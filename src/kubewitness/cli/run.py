@@ -14,6 +14,7 @@ import logging
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 from kubewitness.cli.options import add_state, paths_of
@@ -26,7 +27,7 @@ from kubewitness.config.tree import Tree
 from kubewitness.contracts import Sink
 from kubewitness.errors import UsageError
 from kubewitness.pipeline.feeds import Feed, JournalFeed, MemoryQueue
-from kubewitness.pipeline.filtering import FilterSink
+from kubewitness.pipeline.filtering import HELD, FilterSink
 from kubewitness.pipeline.rejected import Rejected
 from kubewitness.pipeline.supervisor import Supervisor
 
@@ -151,6 +152,9 @@ class _Pipeline:
             for name in set(journal.stats().outputs) - {o.name for o in self._parts.outputs}:
                 log.warning("output %s is no longer in %s; what it had not delivered is dropped", name, self._path)
                 journal.unregister(name)
+            for name in {n for n in journal.positions() if n.startswith(HELD)} - self._parts.held:
+                log.warning("filter %s is no longer in %s; what it held comes when it is there again",
+                            name.removeprefix(HELD), self._path)  # fmt: skip
             committer = Committer(journal)
             feed = JournalFeed(journal, committer, linger=self._flush)
             await self._start(supervisor, committer, feed, close=committer.close)
@@ -159,19 +163,19 @@ class _Pipeline:
         self, supervisor: Supervisor, sink: Sink, feed: Feed, *, close: Callable[[], Awaitable[None]] | None = None
     ) -> None:
         """`close`: of the sink, when nothing more will come."""
-        filtered = FilterSink(sink, self._parts.filters)
+        filtered = FilterSink(sink, self._parts.filters, supervisor.fail)
         filters = [self._parts.filters]
         sinks = [filtered]
         for source, own in zip(self._parts.inputs, self._parts.processors, strict=True):
             filters.append(own)
-            sinks.append(FilterSink(filtered, own))
+            sinks.append(FilterSink(filtered, own, supervisor.fail))
             supervisor.add_input(source, sinks[-1])
         for step in filters:
             supervisor.add_filters(step.health)
         for held in (s for s in reversed(sinks) if s.holds):
             # what an input's own filters let go still passes the others
             supervisor.add_service("filters", held.run)
-            supervisor.add_drain(held.finish)
+            supervisor.add_drain(partial(held.finish, supervisor.stopped, supervisor.grace))
         if close is not None:
             supervisor.add_drain(close)
         rejected = self._rejected()

@@ -8,15 +8,16 @@ first one, as in Fluent Bit, but never again through one that retagged it: there
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
 from kubewitness.contracts import Batch, Filter, Holding, Sink, Taken
-from kubewitness.errors import Full
+from kubewitness.errors import Full, UsageError
 from kubewitness.record import Chunk
 
+#: before a filter's name: the position under which what it holds is kept
+HELD = "filter/"
 #: seconds between two looks at what filters hold
 _LOOK = 0.25
 #: A table that filters do not touch: what could not be understood is not theirs to drop.
@@ -42,7 +43,7 @@ class Filters:
         self._settling = [s.filter.settle for s in steps if hasattr(s.filter, "settle")]
         #: position -> (filter's place, the filter)
         self._holding: dict[str, tuple[int, Holding]] = {
-            f"filter/{s.filter.name}": (i, cast(Holding, s.filter)) for i, s in enumerate(steps) if holds(s.filter)
+            f"{HELD}{s.filter.name}": (i, cast(Holding, s.filter)) for i, s in enumerate(steps) if holds(s.filter)
         }
 
     def apply(self, chunk: Chunk) -> list[Chunk]:
@@ -129,6 +130,10 @@ def _count(counts: dict[str, int], chunk: Chunk, left: Sequence[Chunk], holding:
     counts["emit_records"] += sum(len(c) for c in left if c.tag != chunk.tag)
 
 
+async def _at_once() -> None:
+    """Somebody asked for a stop already."""
+
+
 class FilterSink:
     """A `contracts.Sink` that filters what an input puts, and gives the rest with the input's positions to another.
 
@@ -136,8 +141,11 @@ class FilterSink:
     Then `run` has to be a service, and `finish` to be called when inputs have ended.
     """
 
-    def __init__(self, sink: Sink, filters: Filters) -> None:
+    def __init__(self, sink: Sink, filters: Filters, fail: Callable[[Exception], None] | None = None) -> None:
+        """`fail` is told what a person must mend, or asked for, in a filter: the input that put the batch may have
+        somebody of its own to answer."""
         self._sink = sink
+        self._fail = fail
         self._filters = filters
         self._lock = asyncio.Lock()
         #: what is held according to the journal; None: not known, it has to be read
@@ -157,10 +165,18 @@ class FilterSink:
             return await self._put_held(self._filtered(batch), batch.positions, wait)
 
     async def position(self, name: str) -> bytes | None:
+        """Once it is known what became of a batch whose caller was cancelled: else that would be put again."""
+        if self._pending is not None:
+            await asyncio.wait([self._pending])
         return await self._sink.position(name)
 
     def _filtered(self, batch: Batch) -> list[Chunk]:
-        return [left for chunk in batch.chunks for left in self._filters.apply(chunk)]
+        try:
+            return [left for chunk in batch.chunks for left in self._filters.apply(chunk)]
+        except UsageError as e:
+            if self._fail is not None:
+                self._fail(e)
+            raise
 
     async def _put(self, chunks: Sequence[Chunk], positions: Mapping[str, bytes], wait: bool) -> Taken:
         settled = self._filters.settle()
@@ -183,24 +199,34 @@ class FilterSink:
         """Lets go what waited long enough, until cancelled."""
         while True:
             await asyncio.sleep(_LOOK)
-            await self._let_go(wait=True)
+            await self._let_go()
 
-    async def finish(self) -> None:
-        """Lets everything go. What the journal has no room for stays held, and is there at the next start."""
-        if self.holds:
-            if self._pending is None or self._pending.done():
-                with contextlib.suppress(Full):
-                    await self._let_go(wait=False, everything=True)
-            self._finished = True
+    async def finish(self, stopped: Callable[[], Awaitable[object]] = _at_once, grace: float = 5.0) -> None:
+        """Lets everything go, when inputs have ended. Waits for room in the journal until somebody asked for a stop
+        (`stopped` returns), and then for `grace` seconds. What it has no room for stays held, and is there at the next
+        start."""
+        if not self.holds:
+            return
+        letting = asyncio.create_task(self._let_go(everything=True))
+        stopping = asyncio.ensure_future(stopped())
+        await asyncio.wait([letting, stopping], return_when=asyncio.FIRST_COMPLETED)
+        if not letting.done():
+            await asyncio.wait([letting], timeout=grace)
+        self._finished = True
+        for task in (letting, stopping):
+            task.cancel()
+        await asyncio.wait([letting, stopping])
+        if not letting.cancelled() and (error := letting.exception()) is not None and not isinstance(error, Full):
+            raise error
 
-    async def _let_go(self, *, wait: bool, everything: bool = False) -> None:
+    async def _let_go(self, *, everything: bool = False) -> None:
         async with self._lock:
             if self._finished:
                 return
             await self._know()
             chunks = self._filters.expire(everything=everything)
             if chunks:
-                await self._put_held(chunks, {}, wait)
+                await self._put_held(chunks, {}, True)
 
     async def _know(self) -> None:
         """After a start, or a batch that was not taken: what the journal says is held, and nothing else."""

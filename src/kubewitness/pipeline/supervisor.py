@@ -105,6 +105,10 @@ class Supervisor:
         """Asks for the staged shutdown; `run` returns when it is through."""
         self._stop.set()
 
+    async def stopped(self) -> None:
+        """Waits until somebody asked for the shutdown."""
+        await self._stop.wait()
+
     async def run(self, *, until_inputs_end: bool = False) -> None:
         """Runs until `stop`, or with `until_inputs_end` until every input has come to its own end and all is delivered.
 
@@ -163,9 +167,10 @@ class Supervisor:
         try:
             await work
         except Exception as e:
-            self._fail(e)
+            self.fail(e)
 
-    def _fail(self, error: Exception) -> None:
+    def fail(self, error: Exception) -> None:
+        """The pipeline cannot go on: it shuts down, and `run` raises the first such error."""
         self._fatal = self._fatal or error
         self._stop.set()
 
@@ -181,7 +186,7 @@ class Supervisor:
                 return
             except (UsageError, StateError) as e:
                 part.state, part.last_error = "failed", str(e)
-                self._fail(e)
+                self.fail(e)
                 return
             except Exception as e:
                 part.state, part.last_error = "waiting", f"{type(e).__name__}: {e}"
