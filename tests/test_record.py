@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from array import array
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -58,3 +60,12 @@ def test_a_builder_says_when_it_is_full_and_starts_anew_after_take() -> None:
     assert len(builder.take()) == 2
     assert len(builder) == 0
     assert list(builder.take().records()) == []
+
+
+def test_times_of_records_are_kept_in_the_header_and_by_a_selection() -> None:
+    chunk = chunk_of("logs", [(b"%d" % n, b"") for n in range(5)])
+    assert Chunk.from_parts(chunk.header(), chunk.data).times is None
+    chunk.times = array("q", [10, 0, -3, 2**62, 7])
+    again = Chunk.from_parts(chunk.header(), chunk.data)
+    assert again.times == chunk.times
+    assert again.select([0, 2, 3]).times == array("q", [10, -3, 2**62])

@@ -6,6 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from kubewitness.cli import main
 from kubewitness.config.state import StatePaths
 from kubewitness.contracts import Batch
 from kubewitness.formats.recordform import CHANGED
@@ -22,7 +25,9 @@ LINES = [
 ]
 
 
-def test_a_changed_line_keeps_its_columns_and_shows_the_rest_as_fields(tmp_path: Path) -> None:
+def test_a_changed_line_keeps_its_columns_and_shows_the_rest_as_fields(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     builder = ChunkBuilder("logs", source=FILE, tag="kube.x", received_us=1, form="cri")
     for line in LINES:
         builder.add(line)
@@ -50,6 +55,13 @@ def test_a_changed_line_keeps_its_columns_and_shows_the_rest_as_fields(tmp_path:
         "level": "WARN",
     }
     assert raws == list(left.records())
+    # and questions find it as any other line of the pod
+    state = ["--state", str(paths.root), "-o", "json"]
+    assert main(["search", "cannot pay", *state]) == 0
+    assert [row["summary"] for row in json.loads(capsys.readouterr().out)] == [second[5]]
+    assert main(["timeline", "pod/web-1", "-n", "shop", *state]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [(row["source"], row["summary"]) for row in told] == [("log", "started"), ("log", second[5])]
 
 
 def rows_of(paths: StatePaths) -> tuple[list[tuple[Any, ...]], list[bytes]]:
