@@ -86,6 +86,7 @@ def test_a_template_of_the_manual() -> None:
 
 def test_a_template_leaves_out_what_is_not_there_and_keeps_a_lone_dollar() -> None:
     fields = _raw(b'{"n": 5, "m": {"b": [1, true]}}')
+    assert Template("k-$TAG[1]-$x-").render({"x": "web"}, "kube.shop") == "k-shop-web-"
     assert Template("a$.$x.$n-$m['b'].$TAG[7].$4.$").render(fields, "t") == "a$..5-[1,true]...$"
     assert Template("$TAGS.$tag").render(_raw(b'{"TAGS": "x"}'), "t") == "x."
 

@@ -34,7 +34,7 @@ Value = Any
 
 _STEP = re.compile(r"\[\s*(?:'([^']*)'|\"([^\"]*)\"|(\d+))\s*\]")
 _VARIABLE = re.compile(
-    r"\$(?:TAG(?:\[(?P<part>\d+)\])?(?![\w@-])|(?P<found>\d)(?!\w)"
+    r"\$(?:TAG(?:\[(?P<part>\d+)\]|(?![\w@-]))|(?P<found>\d)(?!\w)"
     r"|(?P<name>(?:[\w@]+(?:-[\w@]+)*)?)(?P<steps>(?:\[\s*(?:'[^']*'|\"[^\"]*\"|\d+)\s*\])*))"
 )
 #: msgspec takes no such name for a field
