@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -52,6 +55,23 @@ async def test_a_full_journal_refuses_at_once_who_does_not_wait(small: Committer
     with pytest.raises(Full, match="is full"):
         await small.put(batch(noise(90_000, 2)), wait=False)
     assert small.health()["refused"] == 1
+
+
+async def test_a_refused_batch_is_not_held_until_garbage_is_searched_for(small: Committer) -> None:
+    """While tables are written nothing searches for garbage, and a full journal refuses many."""
+    await small.put(batch(noise(90_000, 1)))
+    refused = noise(90_000, 2)
+    before = sys.getrefcount(refused)
+    gc.disable()
+    try:
+        for _ in range(3):
+            with contextlib.suppress(Full):
+                await small.put(batch(refused), wait=False)
+        await small.put(batch(noise(10, 3)))
+        assert sys.getrefcount(refused) == before
+    finally:
+        gc.enable()
+    assert small.health()["refused"] == 3
 
 
 async def test_who_waits_gets_in_once_there_is_room(small: Committer) -> None:

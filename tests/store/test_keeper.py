@@ -9,7 +9,6 @@ from pathlib import Path
 
 from kubewitness.config.state import StatePaths
 from kubewitness.contracts import Batch, Delivery
-from kubewitness.errors import Fenced
 from kubewitness.journal import Journal
 from kubewitness.outputs.store import StoreOutput
 from kubewitness.record import chunk_of
@@ -96,20 +95,3 @@ def test_retention_is_applied_as_soon_as_a_keeper_starts(tmp_path: Path) -> None
 def _rows(paths: StatePaths) -> int:
     with Store(paths).session() as s:
         return int(s.query("SELECT count(*) FROM audit")[0][0])
-
-
-def test_a_keeper_whose_leader_was_followed_by_another_ends_and_says_so(tmp_path: Path) -> None:
-    paths = paths_in(tmp_path)
-    told: list[Fenced] = []
-    with Journal(paths.create().journal) as journal:
-        keeper = StoreKeeper(paths, journal, KeeperOptions(term=1, flush_seconds=0.05, look_seconds=0.02), told.append)
-        keeper.start()
-        wait_for(lambda: keeper.health()["state"] == "keeping")
-        # the other leader has another state, and so another lock, for the same store
-        with StoreWriter.acquire(StatePaths(tmp_path / "other", paths.store_uri), term=2):
-            pass
-        journal.append([Batch([audit_run(0, 3)])])
-        wait_for(lambda: keeper.health()["state"] == "fenced")
-        keeper.stop()
-        assert "leader number 2" in str(told[0])
-        assert journal.stats().held.records == 3

@@ -69,6 +69,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     serving.add_argument("--serve-token-file", metavar="F", type=Path, help="bearer token that requests must show")
     serving.add_argument("--no-serve", action="store_true", help="only record")
     serving.add_argument("--flush-seconds", type=float, default=30.0, metavar="S", help="write tables so often")
+    serving.add_argument(
+        "--journal-limit",
+        metavar="SIZE",
+        help="records not yet in the tables take at most so much, compressed; then capture waits (default: 2.1GB)",
+    )
     serving.add_argument("--max-age", metavar="AGE", help="keep records so long: 30d, 12w (default: for ever)")
     serving.add_argument(
         "--max-bytes", metavar="SIZE", help="keep so much, newest days first: 10GB (default: no limit)"
@@ -82,8 +87,12 @@ def run(args: argparse.Namespace) -> int:
         format="%(asctime)s %(levelname)s %(message)s",
         stream=sys.stderr,
     )
+    from kubewitness.store.memory import hold_little_memory
+
+    hold_little_memory()
     args.max_age = None if args.max_age is None else seconds_of(args.max_age, "--max-age")
     args.max_bytes = None if args.max_bytes is None else bytes_of(args.max_bytes, "--max-bytes")
+    args.journal_limit = None if args.journal_limit is None else bytes_of(args.journal_limit, "--journal-limit")
     paths = paths_of(args)
     redact_key = paths.create().redact_key()
     audit = _audit_inputs(args, redact_key)
@@ -122,6 +131,7 @@ async def _record(
 
     keeping = KeeperOptions(flush_seconds=args.flush_seconds, max_age=args.max_age, max_bytes=args.max_bytes)
     recorder = Recorder(paths, inputs, serving, keeping, on_started=started, receivers=receivers, election=election)
+    recorder.journal_limit = args.journal_limit or recorder.journal_limit
     await recorder.run()
     return 0
 

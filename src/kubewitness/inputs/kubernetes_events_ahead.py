@@ -13,7 +13,7 @@ from kubewitness.errors import KubewitnessError
 _BATCH_BYTES = 256 * 1024
 _LINGER = 0.1
 #: groups of lines read ahead while a batch is being made durable
-_GROUPS = 16
+_GROUPS = 4
 
 
 async def read_ahead(groups: AsyncGenerator[list[bytes], None]) -> AsyncGenerator[list[bytes], None]:

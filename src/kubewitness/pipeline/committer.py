@@ -15,7 +15,7 @@ from kubewitness.errors import Full, KubewitnessError, StateError
 from kubewitness.journal import Journal
 
 #: Batches are committed together up to about this many bytes of data.
-_GROUP_BYTES = 16 * 1024**2
+_GROUP_BYTES = 4 * 1024**2
 #: Batches of callers that do not wait are refused when more than this many bytes are already queued.
 _QUEUE_BYTES = 64 * 1024**2
 #: Seconds after which waiting batches are tried again, whoever made room (it may be another process).
@@ -59,18 +59,28 @@ class Committer:
         loop = asyncio.get_running_loop()
         size = sum(len(c.data) for c in batch.chunks)
         item = _Item(batch, size, wait, loop.create_future(), loop)
+        self._enqueue(item)
+        future = item.future
+        del item, batch
+        try:
+            return await future
+        finally:
+            # an error knows this frame, and the future the error: a refused batch would stay until the next search
+            # for garbage, and there is none while tables are written
+            del future
+
+    def _enqueue(self, item: _Item) -> None:
         with self._lock:
             if self._closing:
                 raise StateError(f"journal {self.journal.path} takes nothing more: shutting down")
-            if not wait and self._queue and self._queued_bytes + size > _QUEUE_BYTES:
+            if not item.wait and self._queue and self._queued_bytes + item.size > _QUEUE_BYTES:
                 self._counts["refused"] += 1
                 raise Full(
                     f"journal {self.journal.path} is behind: {self._queued_bytes / 1e6:.0f} MB wait to be written"
                 )
             self._queue.append(item)
-            self._queued_bytes += size
+            self._queued_bytes += item.size
             self._lock.notify()
-        return await item.future
 
     async def position(self, name: str) -> bytes | None:
         return await asyncio.to_thread(self.journal.position, name)
@@ -102,8 +112,15 @@ class Committer:
     # --- the thread --------------------------------------------------------------------------------------------------
 
     def _work(self) -> None:
-        while group := self._next_group():
+        while self._commit_next():
+            pass
+
+    def _commit_next(self) -> bool:
+        """A frame of its own: nothing of the last group is held while there is nothing to do."""
+        group = self._next_group()
+        if group:
             self._commit(group)
+        return bool(group)
 
     def _next_group(self) -> list[_Item]:
         """Waits for work; empty when there will be none."""

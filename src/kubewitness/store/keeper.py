@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kubewitness.config.state import StatePaths
-from kubewitness.errors import Fenced, KubewitnessError, StateError
+from kubewitness.errors import KubewitnessError, StateError
 from kubewitness.journal import Journal
 from kubewitness.record import TABLES
 from kubewitness.store.lock import lock_holder
@@ -20,9 +20,9 @@ log = logging.getLogger("kubewitness.store")
 
 @dataclass(frozen=True)
 class KeeperOptions:
-    """When to commit (seconds since the last commit, or bytes waiting in the journal, as records), how long to keep
-    (seconds, bytes; None: for ever), how often to compact, to prune, and to try for a lock that another has.
-    `term`: number of the leader that this process is (None: no election)."""
+    """When to commit (seconds since the last commit, or bytes waiting in the journal, as records; a journal that is
+    half full is written at once), how long to keep (seconds, bytes; None: for ever), how often to compact, to prune,
+    and to try for a lock that another has."""
 
     flush_seconds: float = 30.0
     flush_bytes: int = 64 * 1024**2
@@ -32,22 +32,14 @@ class KeeperOptions:
     prune_seconds: float = 3600.0
     retry_seconds: float = 3.0
     look_seconds: float = 1.0
-    term: int | None = None
 
 
 class StoreKeeper:
     """Runs until stopped. Where another process has the lock, that one drains the journal, and this only waits for
-    its turn: whoever appends to the journal is a producer like any other. When a later leader has written it ends, in
-    state "fenced", after it has called `on_fenced` (on its own thread)."""
+    its turn: whoever appends to the journal is a producer like any other. Beside leaders it is a guest of theirs: one
+    of the next fences it, and it opens the store anew."""
 
-    def __init__(
-        self,
-        paths: StatePaths,
-        journal: Journal,
-        options: KeeperOptions | None = None,
-        on_fenced: Callable[[Fenced], None] = lambda e: None,
-    ) -> None:
-        self._on_fenced = on_fenced
+    def __init__(self, paths: StatePaths, journal: Journal, options: KeeperOptions | None = None) -> None:
         self._paths = paths
         self._journal = journal
         self._options = options or KeeperOptions()
@@ -89,21 +81,13 @@ class StoreKeeper:
         told = False
         while True:
             try:
-                o = self._options
-                with StoreWriter.acquire(self._paths, retention=days_of(o.max_age), term=o.term) as writer:
+                with StoreWriter.acquire(self._paths, retention=days_of(self._options.max_age)) as writer:
                     for line in writer.repairs:
                         log.warning("%s", line)
                     if told:
                         log.info("this process keeps the store of %s now", self._paths.root)
                     self._keep(writer)
                 return
-            except Fenced as e:
-                if self._options.term is not None:
-                    log.warning("store: %s; this one writes no more", e)
-                    self._state, self._last_error = "fenced", str(e)
-                    self._on_fenced(e)
-                    return
-                self._fail(e)  # a guest of the leader before: opened anew, it is one of the next
             except Exception as e:
                 if isinstance(e, StateError) and self._state != "keeping" and lock_holder(self._paths.store_lock):
                     if not told:
@@ -125,7 +109,7 @@ class StoreKeeper:
         while self._may_go_on():
             stopping = self._stop.is_set()
             now = time.monotonic()
-            if stopping or self._wake.is_set() or now - drained >= o.flush_seconds or self._waiting() >= o.flush_bytes:
+            if stopping or self._wake.is_set() or now - drained >= o.flush_seconds or self._much_waits():
                 self._wake.clear()
                 self._drain(writer)
                 drained = time.monotonic()
@@ -145,10 +129,12 @@ class StoreKeeper:
     def _may_go_on(self) -> bool:
         return True
 
-    def _waiting(self) -> int:
-        """Bytes of records in the journal that are not in the tables yet."""
-        outputs = self._journal.stats().outputs
-        return sum(outputs[f"store/{t}"].pending.bytes for t in TABLES if f"store/{t}" in outputs)
+    def _much_waits(self) -> bool:
+        """Whether a commit's worth of records is in the journal and not in the tables, or the journal fills up."""
+        stats = self._journal.stats()
+        pending = [stats.outputs[name].pending for t in TABLES if (name := f"store/{t}") in stats.outputs]
+        filled = 2 * sum(p.size for p in pending) >= self._journal.size_limit
+        return filled or sum(p.bytes for p in pending) >= self._options.flush_bytes
 
     def _drain(self, writer: StoreWriter) -> None:
         result = writer.drain(self._journal)

@@ -20,7 +20,7 @@ from kubewitness.store.batch import TableBatch, joined
 from kubewitness.store.enrich import Enricher
 from kubewitness.store.fence import term_of
 from kubewitness.store.lock import StoreLock
-from kubewitness.store.memory import give_back_memory
+from kubewitness.store.memory import give_back_code, give_back_memory
 from kubewitness.store.objectdir import ObjectDir
 from kubewitness.store.places import let_read, seen_ids_directory, store_directory
 from kubewitness.store.positions import HOME, POSITIONS, PositionFiles, read_positions, shared_of
@@ -30,10 +30,12 @@ from kubewitness.store.segments import SegmentWriter
 from kubewitness.store.tables import DeltaStoreTable, Overtaken
 from kubewitness.store.upkeep import GRACE_SECONDS, CompactResult, PruneResult, Upkeep
 
-#: Bytes of records in one commit of `commit` and `drain` (decompressed).
+#: Bytes of records in one commit of `commit` (decompressed).
 COMMIT_BYTES = 16 * 1024**2
+#: The same of `drain`, beside which a recorder takes in more.
+_DRAIN_BYTES = 8 * 1024**2
 #: Read from the journal at once (decompressed bytes).
-_READ_BYTES = 4 * 1024**2
+_READ_BYTES = 2 * 1024**2
 
 #: Of frames that the journal has not compressed yet (the importer's direct path).
 _LEVEL = 1
@@ -96,7 +98,7 @@ class StoreWriter:
         self._published: dict[str, bytes] = {}
         self.segments = self._open_segments(shared=term is not None)
         spill = paths.root / "tmp"
-        self._con = sqlbase.connect(memory_mb=96, threads=1, spill=spill)
+        self._con = sqlbase.connect(memory_mb=96, threads=1, spill=spill, thrifty=True)
         let_read(self._con, self.directory)
         self._seen_ids = self._open_seen_ids()
         self._enricher = Enricher(self._con, self._seen_ids)
@@ -244,7 +246,7 @@ class StoreWriter:
         complete = done >= goal
         while not complete and (max_bytes is None or taken < max_bytes):
             batch, last = self._batch(table), done
-            while batch.bytes < COMMIT_BYTES and not complete:
+            while batch.bytes < _DRAIN_BYTES and not complete:
                 frames = journal.frames(last, tables={table}, max_bytes=_READ_BYTES)
                 for frame in frames:
                     batch.add(unpack(frame), frame.frame)
@@ -253,6 +255,7 @@ class StoreWriter:
             if last == done:
                 break
             result.add(self._write(batch, {app: last}, positions if complete else {}))
+            give_back_code()
             taken += batch.bytes
             done = last
             journal.advance(f"store/{table}", done)
