@@ -18,6 +18,7 @@ import pytest
 from kubewitness.inputs.kubernetes_admission import KubernetesAdmission
 from tests.faults import Fault
 from tests.inputs.certificates import Authority
+from tests.inputs.running import running, until
 from tests.inputs.sinks import Kept
 
 
@@ -47,18 +48,12 @@ def review(n: int, *, operation: str = "DELETE", resource: str = "pods", **field
 @contextlib.asynccontextmanager
 async def listening(sink: Kept, **keys: str) -> AsyncIterator[tuple[KubernetesAdmission, str]]:
     source = KubernetesAdmission({"port": "0", **keys})
-    task = asyncio.create_task(source.run(sink))
-    try:
-        async with asyncio.timeout(10):
-            while not source.webhook or not source.webhook.port:
-                if task.done():
-                    task.result()
-                await asyncio.sleep(0.01)
+    async with running(source, sink) as (_, task):
+        await until(lambda: task.done() or (source.webhook and source.webhook.port), 10)
+        if task.done():
+            task.result()
+        assert source.webhook is not None
         yield source, f"127.0.0.1:{source.webhook.port}"
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
 
 
 async def ask(session: aiohttp.ClientSession, url: str, body: object, **options: Any) -> dict[str, Any]:

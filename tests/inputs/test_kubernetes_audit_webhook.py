@@ -20,6 +20,7 @@ import pytest
 from kubewitness.errors import UsageError
 from kubewitness.inputs.kubernetes_audit import KubernetesAudit
 from tests.faults import Fault
+from tests.inputs.running import running, until
 from tests.inputs.sinks import Kept
 
 
@@ -49,18 +50,12 @@ def event_list(*events: dict[str, Any]) -> bytes:
 @contextlib.asynccontextmanager
 async def listening(sink: Kept, **keys: str) -> AsyncIterator[tuple[KubernetesAudit, str]]:
     source = KubernetesAudit({"port": "0", **keys})
-    task = asyncio.create_task(source.run(sink))
-    try:
-        async with asyncio.timeout(10):
-            while not source.webhook or not source.webhook.port:
-                if task.done():
-                    task.result()
-                await asyncio.sleep(0.01)
+    async with running(source, sink) as (_, task):
+        await until(lambda: task.done() or (source.webhook and source.webhook.port), 10)
+        if task.done():
+            task.result()
+        assert source.webhook is not None
         yield source, f"127.0.0.1:{source.webhook.port}"
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
 
 
 def ids(sink: Kept) -> list[str]:

@@ -16,7 +16,7 @@ from kubewitness.inputs import tail as module
 from kubewitness.inputs.tail import Tail
 from kubewitness.inputs.tail_keys import KEYS
 from tests.inputs import tail_docs
-from tests.inputs.events_recording import until
+from tests.inputs.running import running, until
 from tests.inputs.sinks import Kept
 
 UID = "0a1b2c3d-0000-4000-8000-000000000001"
@@ -32,13 +32,8 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 @contextlib.asynccontextmanager
 async def following(sink: Kept, path: Path | str, **keys: str) -> AsyncIterator[Tail]:
     source = Tail({"path": str(path), "read_from_head": "on", "rotate_wait": "100ms", **keys})
-    task = asyncio.create_task(source.run(sink))
-    try:
+    async with running(source, sink):
         yield source
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
 
 
 def lines(sink: Kept) -> list[str]:

@@ -24,7 +24,7 @@ from kubewitness.outputs.lines import json_lines
 from kubewitness.parsers.library import Library
 from kubewitness.parsers.multiline import Multiline
 from kubewitness.record import Origin
-from tests.inputs.events_recording import until
+from tests.inputs.running import running, until
 from tests.inputs.sinks import Kept
 
 
@@ -46,13 +46,8 @@ def section(kind: str, name: str, **keys: str) -> Section:
 async def following(sink: Kept, path: Path, library: Library | None = None, **keys: str) -> AsyncIterator[Tail]:
     options = {"path": str(path), "read_from_head": "on", "rotate_wait": "100ms"}
     source = Tail(options | {k.replace("__", "."): v for k, v in keys.items()}, library=library)
-    task = asyncio.create_task(source.run(sink))
-    try:
+    async with running(source, sink):
         yield source
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
 
 
 def write(path: Path, *lines: str) -> None:
