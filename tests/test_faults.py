@@ -24,6 +24,12 @@ def test_nothing_on_the_page_is_lost_or_doubled() -> None:
 def test_every_fault_known_from_another_collector_is_on_the_page() -> None:
     names = shown(PAGE.read_text(encoding="utf-8"))
     assert [n for n in FAULTS if not any(name.startswith(f"e{n}: ") for name in names)] == []
+    assert [n for n in range(1, 9) if not any(name.startswith(f"t{n}: ") for name in names)] == []
+
+
+def test_the_real_control_plane_plays_what_it_can() -> None:
+    page = PAGE.read_text(encoding="utf-8").splitlines()
+    assert sum(" | real control plane | " in line for line in page) >= 12
 
 
 def test_what_is_lost_or_doubled_fails_and_is_counted() -> None:

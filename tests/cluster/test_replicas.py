@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from tests.cluster.harness import Binaries, ControlPlane, Options, RawWatch, unt
 from tests.cluster.load import Load
 from tests.cluster.recorder import Recorder
 from tests.cluster.replica import Reader, Replica, SharedStore
+from tests.faults import Fault
 from tests.object_store import object_store
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
@@ -71,11 +73,15 @@ class Faults:
         self._replicas = replicas
         self._chance = chance
         self._kinds = kinds
+        #: in random order, each as often as the others
+        self._next: list[str] = []
         self.seconds: dict[str, list[float]] = {kind: [] for kind in kinds}
 
     def strike(self) -> None:
         leader = leader_of(self._replicas)
-        kind = self._chance.choice(self._kinds)
+        if not self._next:
+            self._next = self._chance.sample(self._kinds, len(self._kinds))
+        kind = self._next.pop()
         time.sleep(self._chance.uniform(0.5, 3.0))
         if kind == "killed":
             leader.kill()
@@ -112,10 +118,10 @@ def shared_store(kind: str, folder: Path) -> Iterator[SharedStore]:
         yield SharedStore(("--store", server.uri("replicas")), server.env)
 
 
-def killed_and_frozen(binaries: Binaries, folder: Path, store: SharedStore, count: int) -> None:
+def killed_and_frozen(binaries: Binaries, folder: Path, store: SharedStore, count: int) -> Proof:
     with replicas_of(binaries, {"a": folder / "a", "b": folder / "b"}, store) as (cluster, replicas):
         faults = Faults(replicas, chance(), ("killed", "frozen"))
-        prove(cluster, replicas, Reader(folder / "reader", store), faults, count)
+        return prove(cluster, replicas, Reader(folder / "reader", store), faults, count)
 
 
 def chance() -> random.Random:
@@ -124,7 +130,16 @@ def chance() -> random.Random:
     return random.Random(seed)
 
 
-def prove(cluster: ControlPlane, replicas: Sequence[Replica], reader: Recorder, faults: Faults, count: int) -> None:
+@dataclass(frozen=True)
+class Proof:
+    """Versions of Events that an independent watch saw, those of the tables, and how long there was no leader."""
+
+    said: set[tuple[str, str]]
+    kept: list[tuple[str, str]]
+    seconds: Mapping[str, Sequence[float]]
+
+
+def prove(cluster: ControlPlane, replicas: Sequence[Replica], reader: Recorder, faults: Faults, count: int) -> Proof:
     """Strikes `count` times under load, then compares the tables with what an independent watch saw."""
     leader_of(replicas)
     watch = RawWatch(cluster.api(), "/api/v1/events").start()
@@ -154,9 +169,12 @@ def prove(cluster: ControlPlane, replicas: Sequence[Replica], reader: Recorder, 
     )
     assert set(stored.values()) == {1}, f"{sum(n > 1 for n in stored.values())} versions are stored twice"
     assert terms > count
+    return Proof(seen, [v for v in stored.elements() if v in seen], faults.seconds)
 
 
-def test_a_warm_standby_on_the_same_state_goes_on_where_a_killed_leader_was(binaries: Binaries, tmp_path: Path) -> None:
+def test_a_warm_standby_on_the_same_state_goes_on_where_a_killed_leader_was(
+    binaries: Binaries, tmp_path: Path, fault: Fault
+) -> None:
     with replicas_of(binaries, {"a": tmp_path, "b": tmp_path}) as (cluster, replicas):
         leader = leader_of(replicas)
         (standby,) = (r for r in replicas if r is not leader)
@@ -171,17 +189,26 @@ def test_a_warm_standby_on_the_same_state_goes_on_where_a_killed_leader_was(bina
         assert "kubewitness_election_leading 0" in standby.get("/metrics")[1]
         # another process reads it from the status file, which is written every two seconds
         until("status tells who leads", lambda: "leading in term" in leader.ask("status").stdout, 15)
-        prove(cluster, replicas, leader, Faults(replicas, chance(), ("killed",)), 2)
+        proof = prove(cluster, replicas, leader, Faults(replicas, chance(), ("killed",)), 2)
         released = cluster.api().get("/apis/coordination.k8s.io/v1/namespaces/default/leases/kubewitness")
         assert released["spec"]["holderIdentity"] == ""
         assert released["spec"]["leaseTransitions"] >= 2
+    longest = max(proof.seconds["killed"])
+    fault(
+        "leader killed -9 under load, standby on the same volume",
+        said=proof.said, kept=proof.kept, on="real control plane", within=longest,
+    )  # fmt: skip
 
 
 def test_a_leader_that_is_killed_or_frozen_loses_no_version_and_stores_none_twice(
-    binaries: Binaries, tmp_path: Path
+    binaries: Binaries, tmp_path: Path, fault: Fault
 ) -> None:
     with shared_store("object storage", tmp_path) as store:
-        killed_and_frozen(binaries, tmp_path, store, 4)
+        proof = killed_and_frozen(binaries, tmp_path, store, 4)
+    said, kept, on = proof.said, proof.kept, "real control plane"
+    killed, frozen = max(proof.seconds["killed"]), max(proof.seconds["frozen"])
+    fault("leader killed -9 under load, two replicas", said=said, kept=kept, on=on, within=killed)
+    fault("leader frozen (SIGSTOP) under load, two replicas", said=said, kept=kept, on=on, within=frozen)
 
 
 @pytest.mark.soak

@@ -21,6 +21,7 @@ import pytest
 
 from kubewitness.config.state import state_paths
 from kubewitness.store import Store
+from tests.faults import Fault
 
 pytestmark = pytest.mark.crash
 
@@ -114,7 +115,7 @@ async def start(state: Path, load: Load, port: int, log: Path) -> asyncio.subpro
         )
 
 
-async def test_kill_9_of_the_recorder_loses_nothing_and_repeats_nothing(tmp_path: Path) -> None:
+async def test_kill_9_of_the_recorder_loses_nothing_and_repeats_nothing(tmp_path: Path, fault: Fault) -> None:
     seed = int(os.environ.get("KUBEWITNESS_SEED") or random.SystemRandom().randrange(2**32))
     print(f"\nrecorder kills: KUBEWITNESS_SEED={seed}, {KILLS} kills")
     rng = random.Random(seed)
@@ -152,6 +153,8 @@ async def test_kill_9_of_the_recorder_loses_nothing_and_repeats_nothing(tmp_path
     print(f"{len(stored)} records, {len(expected)} expected, {load.retried} posts retried")
     assert not missing, f"{len(missing)} of {len(expected)} lost, e.g. {sorted(missing)[:3]}; {messages.read_text()}"
     assert len(stored) == len(set(stored)), f"{len(stored) - len(set(stored))} stored twice"
+    kept = [key for key in stored if key in expected]
+    fault("recorder killed -9, senders that retry and a file that rotates", said=expected, kept=kept, on="listener")
 
 
 async def settled(state: Path, load: Load) -> None:

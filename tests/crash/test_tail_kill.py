@@ -19,6 +19,7 @@ import pytest
 
 from kubewitness.config.state import state_paths
 from kubewitness.store import Store
+from tests.faults import Fault
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(300)]
 
@@ -104,7 +105,7 @@ def stored(place: Path) -> list[tuple[str, ...]]:
         store.close()
 
 
-def test_no_line_is_lost_and_none_is_stored_twice(tmp_path: Path) -> None:
+def test_no_line_is_lost_and_none_is_stored_twice(tmp_path: Path, fault: Fault) -> None:
     seed = int(os.environ.get("KUBEWITNESS_SEED") or random.randrange(10**6))
     print(f"seed {seed}")
     rng = random.Random(seed)
@@ -150,5 +151,7 @@ def test_no_line_is_lost_and_none_is_stored_twice(tmp_path: Path) -> None:
     rows = stored(tmp_path)
     print(f"{KILLS} kills, {len(expected)} lines")
     assert sorted(str(row[0]) for row in rows) == expected
+    kept = [str(row[0]) for row in rows]
+    fault("agent killed -9, logs rotated and compressed meanwhile", said=expected, kept=kept, on="file system")
     assert {row[1:3] for row in rows} == {(one.name, "shop") for one in containers}
     assert all(row[3].endswith(row[1][-1]) and row[4] == row[1][-1] * 64 for row in rows)

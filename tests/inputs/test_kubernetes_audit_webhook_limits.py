@@ -123,7 +123,7 @@ async def test_a_client_that_never_sends_its_header_is_dropped_and_others_are_se
     fault("clients that hang before their header", said=["id-1"], kept=ids(sink), on="listener")
 
 
-async def test_a_client_that_stops_in_its_body_gets_408_and_gives_its_memory_back() -> None:
+async def test_a_client_that_stops_in_its_body_gets_408_and_gives_its_memory_back(fault: Fault) -> None:
     sink = Kept()
     async with listening(sink, idle_timeout="500ms") as (source, address):
         reader, writer = await connect(address)
@@ -135,10 +135,12 @@ async def test_a_client_that_stops_in_its_body_gets_408_and_gives_its_memory_bac
         assert counts(source)["in_flight_bytes"] == 0
         assert counts(source)["refused_slow"] == 1
         assert (await post(address, event_list(event(1))))[0] == 200
+    fault("client that hangs in its body: 408", said=["id-1"], kept=ids(sink), on="listener")
 
 
-async def test_a_client_that_drips_its_body_ends_with_the_time_for_a_body() -> None:
-    async with listening(Kept(), body_timeout="1", idle_timeout="500ms") as (source, address):
+async def test_a_client_that_drips_its_body_ends_with_the_time_for_a_body(fault: Fault) -> None:
+    sink = Kept()
+    async with listening(sink, body_timeout="1", idle_timeout="500ms") as (source, address):
         reader, writer = await connect(address)
         writer.write(b"POST /audit HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n")
 
@@ -154,9 +156,11 @@ async def test_a_client_that_drips_its_body_ends_with_the_time_for_a_body() -> N
         writer.close()
         assert b"408" in head
         assert counts(source)["in_flight_bytes"] == 0
+        assert (await post(address, event_list(event(1))))[0] == 200
+    fault("client that drips its body: 408", said=["id-1"], kept=ids(sink), on="listener")
 
 
-async def test_a_client_that_goes_away_in_its_body_leaves_nothing_behind() -> None:
+async def test_a_client_that_goes_away_in_its_body_leaves_nothing_behind(fault: Fault) -> None:
     sink = Kept()
     async with listening(sink) as (source, address):
         _, writer = await connect(address)
@@ -168,10 +172,12 @@ async def test_a_client_that_goes_away_in_its_body_leaves_nothing_behind() -> No
         async with asyncio.timeout(5):
             while counts(source)["in_flight_bytes"]:
                 await asyncio.sleep(0.05)
-    assert sink.chunks == []
+        assert sink.chunks == []
+        assert (await post(address, event_list(event(1))))[0] == 200
+    fault("client that goes away in its body, and comes again", said=["id-1"], kept=ids(sink), on="listener")
 
 
-async def test_connections_are_limited() -> None:
+async def test_connections_are_limited(fault: Fault) -> None:
     sink = Kept()
     async with listening(sink, max_connections="3") as (source, address):
         held = [await connect(address) for _ in range(3)]
@@ -184,6 +190,7 @@ async def test_connections_are_limited() -> None:
             other.close()
         await asyncio.sleep(0.2)
         assert (await post(address, event_list(event(1))))[0] == 200
+    fault("more connections than allowed", said=["id-1"], kept=ids(sink), on="listener")
 
 
 @pytest.mark.parametrize("name", ["..%2F..%2Fetc", "a%00b", "x" * 254, "-a", "a-", "a%20b", "a/b", "%C3%A4"])
@@ -328,16 +335,18 @@ async def test_a_replaced_client_ca_is_believed_and_the_old_one_no_longer(tmp_pa
             await status_of(address, before)
 
 
-async def test_a_client_that_hangs_in_its_tls_handshake_is_dropped(tmp_path: Path) -> None:
+async def test_a_client_that_hangs_in_its_tls_handshake_is_dropped(tmp_path: Path, fault: Fault) -> None:
     ca = Authority(tmp_path)
     crt, key = ca.issue("server")
     keys = {"tls.crt_file": str(crt), "tls.key_file": str(key), "header_timeout": "1"}
-    async with listening(Kept(), **keys) as (_, address):
+    sink = Kept()
+    async with listening(sink, **keys) as (_, address):
         reader, writer = await connect(address)
         async with asyncio.timeout(5):
             await reader.read()
         writer.close()
         assert await status_of(address, ca.client_context()) == 200
+    fault("client that hangs in its TLS handshake", said=["id-1"], kept=ids(sink), on="listener")
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,11 @@ FLUENT_BIT = {
     "net.keepalive_max_recycle": "2000", "net.max_worker_connections": "0", "net.proxy_env_ignore": "false",
     "net.dns.mode": "", "net.dns.resolver": "", "net.dns.prefer_ipv4": "false", "net.dns.prefer_ipv6": "false",
     "rate_gate.max_bytes": "0", "rate_gate.max_records": "0", "rate_gate.backpressure": "true",
-    "rate_gate.resume_ratio": "0.80", "tls.min_version": "", "tls.max_version": "", "tls.ciphers": "",
+    "tls.windows.certstore_name": "", "tls.windows.use_enterprise_store": "false", "tls.windows.client_thumbprints": "",
+    "thread.ring_buffer.capacity": "", "thread.ring_buffer.window": "", "rate_window": "",
+    "net.connect_timeout_log_error": "true", "net.tcp_keepalive_time": "-1", "net.tcp_keepalive_interval": "-1",
+    "net.tcp_keepalive_probes": "-1", "rate_gate.resume_ratio": "0.80",
+    "tls.min_version": "", "tls.max_version": "", "tls.ciphers": "",
 }  # fmt: skip
 #: keys whose default here is another, each with its reason in its meaning
 OTHERWISE = {"kube_url", "kube_ca_file", "kube_token_file", "tag", "storage.type", "tls.verify_hostname"}

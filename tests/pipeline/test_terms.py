@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Mapping
 
 import aiohttp
@@ -13,6 +14,7 @@ from kubewitness.errors import Full
 from kubewitness.inputs.kubernetes_audit import KubernetesAudit
 from kubewitness.kube.elector import Leadership
 from kubewitness.pipeline.terms import LeaderSink, Terms, WhileLeading
+from tests.faults import Fault
 from tests.inputs.sinks import Kept
 
 
@@ -125,7 +127,7 @@ async def test_a_term_has_ended_only_when_everything_in_it_has() -> None:
     await asyncio.wait([task])
 
 
-async def test_a_standbys_webhook_answers_503_and_takes_nothing_until_it_leads() -> None:
+async def test_a_standbys_webhook_answers_503_and_takes_nothing_until_it_leads(fault: Fault) -> None:
     leader, kept = Leader(), Kept()
     webhook = KubernetesAudit({"listen": "127.0.0.1", "port": "0"})
     task = asyncio.create_task(webhook.run(LeaderSink(kept, leader.terms)))
@@ -145,6 +147,8 @@ async def test_a_standbys_webhook_answers_503_and_takes_nothing_until_it_leads()
         assert kept.puts == 1
     task.cancel()
     await asyncio.wait([task])
+    stored = [json.loads(raw)["auditID"] for raw, _ in kept.records("audit")]
+    fault("audit batch sent to a standby: 503, and again once it leads", said=["1"], kept=stored, on="listener")
 
 
 async def test_what_is_taken_as_the_term_ends_is_not_acknowledged() -> None:

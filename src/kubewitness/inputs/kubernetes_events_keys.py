@@ -19,6 +19,7 @@ _RESOLVER = _NOTHING + "the system resolves names"
 _KERNEL = _NOTHING + "a watch that says nothing is found out by `watch_idle`"
 _THREAD = _NOTHING + "an input waits for room in the journal and drops nothing"
 _RATE = _NOTHING + "nothing is throttled away; back-pressure is the journal's limit"
+_WINDOWS = _NOTHING + "of Windows only"
 _PROXY_TLS = _NOTHING + "proxies with TLS of their own are not supported"
 
 KEYS = (
@@ -63,6 +64,9 @@ KEYS = (
     Key("tls.proxy.ca_path", doc=_PROXY_TLS),
     Key("tls.proxy.verify", "bool", "on", _PROXY_TLS),
     Key("tls.proxy.verify_hostname", "bool", "on", _PROXY_TLS),
+    Key("tls.windows.certstore_name", doc=_WINDOWS),
+    Key("tls.windows.use_enterprise_store", "bool", "false", _WINDOWS),
+    Key("tls.windows.client_thumbprints", doc=_WINDOWS),
     # network
     Key("net.connect_timeout", "seconds", "10s", "a connection is given up after so long"),
     Key("net.connect_timeout_log_error", "bool", "true", _NOTHING + "an incident is one line in the log"),
