@@ -14,7 +14,7 @@ import pytest_asyncio
 
 from kubewitness.errors import Full, StateError
 from kubewitness.journal import Journal
-from kubewitness.pipeline import Committer
+from kubewitness.pipeline import Committer, committer
 from tests.journal.helpers import batch, contents, noise, numbered
 
 pytestmark = pytest.mark.timeout(30)
@@ -93,7 +93,10 @@ async def test_room_made_by_another_process_is_noticed(small: Committer) -> None
     assert (await asyncio.wait_for(waiting, 5)).stored == 1
 
 
-async def test_a_small_batch_does_not_overtake_a_large_one_that_waits(small: Committer) -> None:
+async def test_a_small_batch_does_not_overtake_a_large_one_that_waits(
+    small: Committer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(committer, "_TRY_AGAIN", 0.02)
     await small.put(batch(noise(60_000, 1)))
     large = asyncio.create_task(small.put(batch(noise(90_000, 2))))
     await asyncio.sleep(0.1)

@@ -165,9 +165,7 @@ class Committer:
             taken = self.journal.append([item.batch for item in group])
         except Exception as e:
             if len(group) > 1 and not isinstance(e, StateError):
-                # One that is too large, or broken, must not fail its neighbours.
-                for item in group:
-                    self._commit([item])
+                self._commit_singly(group)
             else:
                 for item in group:
                     self._failed(item, e)
@@ -182,6 +180,18 @@ class Committer:
         if any(t.stored for t in taken):
             for listener in self._listeners:
                 listener()
+
+    def _commit_singly(self, group: list[_Item]) -> None:
+        """One that is too large, or broken, must not fail its neighbours; nor do those that can wait overtake it."""
+        full = False
+        for item in group:
+            if full and item.wait:
+                with self._lock:
+                    self._parked.append(item)
+                continue
+            self._commit([item])
+            with self._lock:
+                full = full or (bool(self._parked) and self._parked[-1] is item)
 
     def _failed(self, item: _Item, error: Exception) -> None:
         with self._lock:
