@@ -3,8 +3,8 @@
 What is compared, record by record: (auditID, stage) of everything in the API server's own audit file, which the
 recorder does not read, with table audit; (uid, resourceVersion) of everything that an independent list and watch saw
 with table events. Kills come in groups of up to three, each at a random moment (also right after a start, during
-recovery), with seconds of peace after a group, because the API server drops a batch after five tries. Its own counter
-of dropped records is read at the end and must be 0.
+recovery), with peace after a group for a multiple of the time that nobody listened, because the API server drops a
+batch after five tries. What it drops it lists in its own log: nothing else may be missing, and it should be nothing.
 """
 
 from __future__ import annotations
@@ -33,8 +33,11 @@ KILLS = int(os.environ.get("KUBEWITNESS_KILLS", "100"))
 THREADS = int(os.environ.get("KUBEWITNESS_LOAD_THREADS", "6"))
 #: seconds the API server waits before its second try; then 1.5 times as long each time, and up to a fifth more
 _BACKOFF = 10
-#: seconds of peace after a group of kills
-_PEACE = (5.0, 8.0)
+#: peace after a group of kills: so many times as long as the recorder was away, so that five tries in a row hardly
+#: ever meet its absences
+_PEACE = (6.0, 8.0)
+#: how the API server's log tells a record that it gave up (staging/src/k8s.io/apiserver/pkg/audit, EventString)
+_IMPACTED = re.compile(r' AUDIT: id="([^"]+)" stage="([^"]+)"')
 _AUDIT = "SELECT audit_id, stage FROM audit"
 _VERSIONS = "SELECT uid, resource_version FROM events WHERE change <> 'EXPIRED'"
 
@@ -45,10 +48,9 @@ class _Record(msgspec.Struct):
 
 
 def said(cluster: ControlPlane) -> Counter[tuple[str, str]]:
-    """(auditID, stage) of each line of the API server's audit file."""
+    """(auditID, stage) of each line of the API server's audit files; it begins another at 100 MB."""
     decode = msgspec.json.Decoder(_Record).decode
-    with Path(cluster.audit_log).open("rb") as lines:
-        return Counter((record.auditID, record.stage) for record in map(decode, lines))
+    return Counter((record.auditID, record.stage) for record in map(decode, cluster.audit_lines()))
 
 
 def rows(recorder: Recorder, query: str) -> Counter[tuple[str, str]]:
@@ -56,10 +58,10 @@ def rows(recorder: Recorder, query: str) -> Counter[tuple[str, str]]:
         return Counter((str(a), str(b)) for a, b in session.query(query))
 
 
-def dropped(cluster: ControlPlane) -> int:
-    """Audit records that the API server gave up sending."""
-    text = cluster.api().request("GET", "/metrics").body.decode()
-    return sum(int(float(n)) for n in re.findall(r'apiserver_audit_error_total\{plugin="webhook"\} (\S+)', text))
+def dropped(cluster: ControlPlane) -> set[tuple[str, str]]:
+    """(auditID, stage) of the records that the API server gave up sending."""
+    said = (cluster.folder / "logs" / "apiserver.log").read_text(errors="replace")
+    return {(found[1], found[2]) for found in _IMPACTED.finditer(said)}
 
 
 def test_a_hundred_kills_lose_nothing_and_store_nothing_twice(binaries: Binaries, tmp_path: Path) -> None:
@@ -83,6 +85,7 @@ def test_a_hundred_kills_lose_nothing_and_store_nothing_twice(binaries: Binaries
         began = time.monotonic()
         kills, starts = 0, []
         while kills < KILLS:
+            away = 0.0
             for _ in range(rng.choice((1, 2, 2, 3))):
                 time.sleep(rng.uniform(0.0, 1.5))
                 recorder.kill()
@@ -90,13 +93,13 @@ def test_a_hundred_kills_lose_nothing_and_store_nothing_twice(binaries: Binaries
                 at = time.monotonic()
                 recorder.start()
                 starts.append(time.monotonic() - at)
+                away += starts[-1]
             if kills % 10 < 2:
                 rate = load.done / (time.monotonic() - began)
                 print(
                     f"{kills} kills, {load.done} requests, {rate:.0f}/s, load of the machine {os.getloadavg()[0]:.0f}"
                 )
-            # so long that the next try of a batch that met all kills of the group finds the recorder there
-            time.sleep(max(rng.uniform(*_PEACE), 2.5 * max(starts[-3:])))
+            time.sleep(away * rng.uniform(*_PEACE))
         load.finish()
         load.join()
         seconds = time.monotonic() - began
@@ -106,7 +109,7 @@ def test_a_hundred_kills_lose_nothing_and_store_nothing_twice(binaries: Binaries
         records = said(cluster)
         until(
             "all audit records in the store",
-            lambda: len(records.keys() - rows(recorder, _AUDIT).keys()) <= dropped(cluster),
+            lambda: records.keys() - rows(recorder, _AUDIT).keys() <= dropped(cluster),
             120,
             every=3,
         )
@@ -125,12 +128,12 @@ def test_a_hundred_kills_lose_nothing_and_store_nothing_twice(binaries: Binaries
         f"from kill to recording: median {starts[len(starts) // 2]:.1f} s, at most {starts[-1]:.1f} s\n"
         f"audit: {sum(records.values())} records in the API server's file, {sum(audit.values())} stored, "
         f"{len(records.keys() - audit.keys())} lost, {sum(n - 1 for n in audit.values())} twice, "
-        f"{given_up} given up by the API server\n"
+        f"{len(given_up)} given up by the API server\n"
         f"events: {len(seen)} versions seen by the independent watch, {sum(versions.values())} stored, "
         f"{len(seen - versions.keys())} lost, {sum(n - 1 for n in versions.values())} twice"
     )
-    assert len(records.keys() - audit.keys()) <= given_up, "records are missing that the API server did send"
-    assert given_up == 0, "the API server gave up records: the recorder starts too slowly here for so many kills"
+    assert records.keys() - audit.keys() <= given_up, "records are missing that the API server did send"
+    assert not given_up, "the API server gave up records: the recorder starts too slowly here for so many kills"
     assert {key: n for key, n in audit.items() if key in records and n != records[key]} == {}
     assert set(audit.values()) == {1}
     assert not seen - versions.keys()
