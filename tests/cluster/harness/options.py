@@ -91,7 +91,7 @@ class Options:
     event_ttl: str = "1h"
     #: how long etcd's history is kept: short ones give 410 Gone
     compaction: str = "5m"
-    #: rotate the audit file at that many MB, keeping `audit_backups`; 0: what the API server does by itself, 100 MB, all
+    #: rotate the audit file at that many MB, keeping `audit_backups`; 0: at 100 MB, all kept, as by default
     audit_max_mb: int = 0
     audit_backups: int = 10
     #: seconds that pods stay on a node that is not ready
