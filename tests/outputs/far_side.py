@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import socket
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Self
@@ -17,7 +18,7 @@ from aiohttp import web
 Fault = Callable[["FarSide", web.Request, bytes], Any]
 
 
-class FarSide:
+class FarSide(ABC):
     """Subclasses say what a body means: `take` returns the answer, and puts the numbers of records into `took`."""
 
     def __init__(self, *poison: int) -> None:
@@ -83,9 +84,9 @@ class FarSide:
 
     # --- of a protocol -----------------------------------------------------------------------------------------------
 
+    @abstractmethod
     def take(self, request: web.Request, body: bytes) -> web.Response:
         """Checks a body and takes its records. AssertionError, KeyError, ValueError: it is not as published."""
-        raise NotImplementedError
 
     def half(self, request: web.Request, body: bytes) -> web.Response | None:
         """Takes half of it and says so, where the protocol can."""

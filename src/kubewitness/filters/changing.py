@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,7 +22,7 @@ encode = msgspec.json.Encoder().encode
 UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError, ValueError, TimeoutError)
 
 
-class Changing:
+class Changing(ABC):
     """A filter of which one record makes one record. What is no JSON object, or cannot be written, passes unchanged
     and is counted as `unread`."""
 
@@ -33,9 +34,9 @@ class Changing:
         self._changed = 0
         self._unread = 0
 
+    @abstractmethod
     def change(self, fields: Fields, tag: str) -> Fields | None:
         """The record as it shall be, None for one that stays as it is. `fields` may be changed and returned."""
-        raise NotImplementedError
 
     def health(self) -> Mapping[str, object]:
         return {"changed": self._changed, "unread": self._unread}

@@ -24,7 +24,7 @@ from kubewitness.questions.operations import (
     told,
 )
 from kubewitness.questions.reviews import Review
-from kubewitness.questions.targets import object_text
+from kubewitness.questions.targets import action_text, object_text
 from kubewitness.questions.times import Window
 
 COLUMNS = (
@@ -143,7 +143,7 @@ def began_open(rows: Iterable[AuditRow]) -> list[int]:
 def line(r: AuditRow, seen: Sequence[Review] = (), recorded: Window | None = None) -> TimelineRow:
     """The operation as one line. `seen`: the admission reviews that were joined with it; `recorded`: see `told`."""
     kind = kind_of_resource(r.resource, r.group) if r.resource else ""
-    action = f"{r.verb} {r.resource}/{r.subresource}" if r.subresource else r.verb
+    action = action_text(r.verb, r.resource, r.subresource)
     namespace = "" if r.resource == "namespaces" else r.namespace
     target = object_text(kind, namespace, r.name) or r.uri
     course = r.course or course_of([r])

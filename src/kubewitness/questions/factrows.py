@@ -10,7 +10,7 @@ import msgspec
 from kubewitness.formats.names import kind_of_resource
 from kubewitness.questions.model import Actor
 from kubewitness.questions.operations import Course
-from kubewitness.questions.targets import Ref
+from kubewitness.questions.targets import Ref, action_text
 
 #: (raw_seg, raw_frame, raw_off, raw_len) of a row
 RawPointer = tuple[int, int, int, int]
@@ -98,8 +98,7 @@ class Request(msgspec.Struct, frozen=True):
 
     @property
     def action(self) -> str:
-        """`create pods/eviction`, `patch`: the verb, with the resource where there is a subresource."""
-        return f"{self.verb} {self.resource}/{self.subresource}" if self.subresource else self.verb
+        return action_text(self.verb, self.resource, self.subresource)
 
     @property
     def actor(self) -> Actor:

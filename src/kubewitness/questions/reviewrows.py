@@ -20,10 +20,16 @@ def recorded(session: Session, cluster: str) -> bool:
 
 def fetch(session: Session, where: Sequence[str], params: Sequence[Any], window: Window) -> list[Review]:
     """The reviews that fulfil the conditions, oldest first."""
+    return [review_of(row) for row in _rows(session, SELECT, where, params, window)]
+
+
+def _rows(
+    session: Session, select: str, where: Sequence[str], params: Sequence[Any], window: Window
+) -> list[tuple[Any, ...]]:
     where, params = [*where], [*params]
     window.conditions(where, params)
-    sql = f"SELECT {SELECT} FROM admission WHERE {' AND '.join(where)} ORDER BY ts LIMIT {_MOST}"  # noqa: S608
-    return [review_of(row) for row in session.query(sql, params)]
+    sql = f"SELECT {select} FROM admission WHERE {' AND '.join(where)} ORDER BY ts LIMIT {_MOST}"  # noqa: S608
+    return session.query(sql, params)
 
 
 def fetch_keys(session: Session, cluster: str, keys: Sequence[int], window: Window) -> list[Review]:
@@ -40,10 +46,7 @@ def writes(
 
     The code is 200 by assumption: a later webhook, or the storage, may have refused it.
     """
-    where, params = [*where], [*params]
-    window.conditions(where, params)
-    sql = f"SELECT {SELECT}, {_POINTER} FROM admission WHERE {' AND '.join(where)} ORDER BY ts LIMIT {_MOST}"  # noqa: S608
-    rows = session.query(sql, params)
+    rows = _rows(session, f"{SELECT}, {_POINTER}", where, params, window)
     pointers = {v: row[-4:] for row in rows if (v := review_of(row)).operation in OPERATIONS}
     return [_request(v, pointers[v]) for v, fitting in join(audited, pointers).alone if not fitting]
 

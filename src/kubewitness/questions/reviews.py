@@ -16,7 +16,7 @@ import msgspec
 
 from kubewitness.formats.names import kind_of_resource
 from kubewitness.questions.operations import RECEIVED, Course
-from kubewitness.questions.targets import Ref, object_text
+from kubewitness.questions.targets import Ref, action_text, object_text
 from kubewitness.questions.times import Window
 
 SECOND = 1_000_000
@@ -100,9 +100,8 @@ class Review(msgspec.Struct, frozen=True):
 
     @property
     def action(self) -> str:
-        """`delete`, `create pods/eviction`: as the audit trail says it, but for `connect`."""
-        verb = self.operation.lower()
-        return f"{verb} {self.resource}/{self.subresource}" if self.subresource else verb
+        """As the audit trail says it, but for `connect`."""
+        return action_text(self.operation.lower(), self.resource, self.subresource)
 
     @property
     def moment(self) -> tuple[int, int]:

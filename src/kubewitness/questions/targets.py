@@ -19,6 +19,11 @@ def object_text(kind: str | None, namespace: str | None, name: str | None) -> st
     return "/".join(part for part in (kind, namespace, name) if part)
 
 
+def action_text(verb: str, resource: str, subresource: str) -> str:
+    """`delete`, `create pods/eviction`: the verb, with the resource where there is a subresource."""
+    return f"{verb} {resource}/{subresource}" if subresource else verb
+
+
 class Ref(msgspec.Struct, frozen=True):
     """An object's name in a cluster. `name` is "" for a whole collection (a list, a deletecollection)."""
 

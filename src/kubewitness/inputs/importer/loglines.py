@@ -7,6 +7,8 @@ audit records.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 from kubewitness.errors import Malformed
 from kubewitness.formats.found import Found
 from kubewitness.formats.ingest import LINE_LIMIT, Ingest
@@ -16,7 +18,7 @@ from kubewitness.inputs.importer.detect import CRI, KLOG
 from kubewitness.record import Chunk
 
 
-class _LogReader:
+class _LogReader(ABC):
     """Blocks to lines; subclasses join lines to records."""
 
     form = ""
@@ -54,10 +56,11 @@ class _LogReader:
                 self._line(line.removesuffix(b"\r"), offset)
             offset += len(line) + 1
 
+    @abstractmethod
     def _line(self, line: bytes, offset: int) -> None:
-        raise NotImplementedError
+        """One line that is not empty, and where it begins in the file."""
 
-    def _flush(self) -> None:
+    def _flush(self) -> None:  # noqa: B027 (readers of whole lines have nothing that waits)
         """The end of the file: hands on what still waited for more."""
 
     def _record(self, raw: bytes, offset: int, flags: tuple[str, ...] = ()) -> None:
