@@ -59,7 +59,8 @@ class Input(Protocol):
     async def run(self, sink: Sink) -> None:
         """Captures until cancelled. Ends by itself only when the source has a definite end.
 
-        Raises `errors.UsageError` for what a person must mend; everything else is retried inside.
+        Raises `errors.UsageError` for what a person must mend, `errors.Finished` when the whole pipeline's work is done
+        with it; everything else is retried inside.
         """
         ...
 

@@ -52,5 +52,14 @@ class Retry(KubewitnessError):
         self.after = after
 
 
+class Finished(KubewitnessError):
+    """An input's work is done, and with it the pipeline's. The engine delivers what was taken in, and the process ends
+    with `exit_code`."""
+
+    def __init__(self, message: str, exit_code: int = 0) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
 class Refused(KubewitnessError):
     """The far side will never take what it was given. The caller gives it by halves, and sets the one record aside."""

@@ -40,6 +40,8 @@ class Note(msgspec.Struct, omit_defaults=True, array_like=False):
     flags: tuple[str, ...] = ()
     #: microseconds UTC of the record's own arrival, where it waited to be taken with others; 0: as its chunk
     arrived_us: int = 0
+    #: what came beside the record's own fields (a JSON object as text): Fluent Bit's metadata of an event
+    metadata: str = ""
 
 
 class Origin(msgspec.Struct, omit_defaults=True):

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from kubewitness.contracts import Sink
-from kubewitness.errors import Retry, UsageError
+from kubewitness.errors import Finished, Retry, UsageError
 from kubewitness.journal import Journal
 from kubewitness.pipeline import Committer, JournalFeed, MemoryQueue, Supervisor
 from kubewitness.pipeline.routing import Routed, matcher
@@ -73,6 +73,44 @@ async def test_an_input_that_crashes_goes_on_where_it_was(tmp_path: Path) -> Non
     health = part(engine.supervisor.health(), "inputs", "in")
     assert (health["restarts"], health["starts"], health["state"]) == (3, 4, "ended")
     assert health["last_error"] == "OSError: cable pulled at 50"
+
+
+class Finishing(Counting):
+    """Says at its end that the work is done."""
+
+    async def run(self, sink: Sink) -> None:
+        await super().run(sink)
+        raise Finished("all of it", 7)
+
+
+async def test_an_input_may_say_that_the_work_is_done(tmp_path: Path) -> None:
+    engine = Engine(tmp_path / "journal.db")
+    slow, other = Collecting("slow", delay=0.02), Counting("other", 5, stay=True)
+    engine.supervisor.add_input(other, engine.committer)
+    engine.supervisor.add_input(Finishing("in", 20), engine.committer)
+    engine.supervisor.add_output(slow, engine.feed)
+    await engine.run(until_inputs_end=False)
+    assert sorted(slow.records) == sorted(expected(20))  # the other's are the same ones
+    assert engine.supervisor.exit_code == 7
+
+
+async def test_then_outputs_that_cannot_deliver_are_waited_for_no_longer_than_grace(tmp_path: Path) -> None:
+    engine = Engine(tmp_path / "journal.db", grace=0.2)
+    engine.supervisor.add_input(Finishing("in", 3), engine.committer)
+    engine.supervisor.add_output(Collecting("down", retry_until(10**9)), engine.feed)
+    await engine.run(until_inputs_end=False)
+    with Journal(tmp_path / "journal.db") as journal:
+        assert journal.stats().held.chunks == 3
+
+
+async def test_when_all_inputs_are_to_come_to_their_ends_one_that_is_done_is_only_one_of_them(tmp_path: Path) -> None:
+    engine = Engine(tmp_path / "journal.db")
+    output = Collecting()
+    engine.supervisor.add_input(Finishing("in", 1), engine.committer)
+    engine.supervisor.add_input(Counting("other", 300), engine.committer)
+    engine.supervisor.add_output(output, engine.feed)
+    await engine.run()
+    assert sorted(output.records) == sorted(expected(300))
 
 
 async def test_a_wrong_configuration_stops_the_pipeline_with_its_error(tmp_path: Path) -> None:

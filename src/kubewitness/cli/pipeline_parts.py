@@ -27,7 +27,7 @@ KNOWN = Known(inputs=INPUTS, filters=FILTERS, outputs=OUTPUTS, refused=REFUSED)
 #: common keys that an input sees, too
 _FOR_INPUTS = ("tag", "alias")
 #: inputs and filters that ask for parsers by name
-_PARSING = ("tail", "parser", "multiline")
+_PARSING = ("tail", "stdin", "exec", "parser", "multiline")
 #: filters that give records tags which no section names
 _RETAGGING = ("rewrite_tag",)
 

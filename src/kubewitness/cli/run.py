@@ -63,8 +63,7 @@ def run(args: argparse.Namespace) -> int:
     if args.dry_run:
         print(f"{tree.path}: ok, {len(parts.inputs)} inputs, {len(parts.outputs)} outputs")
         return 0
-    asyncio.run(_Pipeline(tree, service, parts, paths, exit_on_eof=args.exit_on_eof).run())
-    return 0
+    return asyncio.run(_Pipeline(tree, service, parts, paths, exit_on_eof=args.exit_on_eof).run())
 
 
 def _log_to(service: Options) -> None:
@@ -119,7 +118,8 @@ class _Pipeline:
             raise UsageError(f"{self._service.where('storage.path')}: {path}: {e.strerror}") from e
         return path / "journal.db"
 
-    async def run(self) -> None:
+    async def run(self) -> int:
+        """Returns what the process ends with: 0, unless an input says otherwise (`exec`)."""
         supervisor = Supervisor(grace=self._options.seconds("grace"), retry=self._waits())
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -128,6 +128,7 @@ class _Pipeline:
             await self._run_in_memory(supervisor)
         else:
             await self._run_with_journal(supervisor)
+        return supervisor.exit_code
 
     def _waits(self) -> tuple[float, float]:
         """The first wait of an output that has to try again, and the longest (seconds)."""
@@ -170,6 +171,9 @@ class _Pipeline:
             filters.append(own)
             sinks.append(FilterSink(filtered, own, supervisor.fail))
             supervisor.add_input(source, sinks[-1])
+            watch = getattr(source, "watch", None)
+            if watch is not None:
+                watch(supervisor.health, self._parts.metrics)
         for step in filters:
             supervisor.add_filters(step.health)
         for held in (s for s in reversed(sinks) if s.holds):

@@ -4,6 +4,10 @@
 #: strings; `name` and the like may be among them) and, by name, `redact_key` (bytes, the state's) and `keyed`
 #: (False: records without identities, for pass-through). An unknown key is a UsageError naming the nearest one.
 INPUTS: dict[str, tuple[str, str]] = {
+    "dummy": ("kubewitness.inputs.dummy", "Dummy"),
+    "exec": ("kubewitness.inputs.exec", "Exec"),
+    "fluentbit_metrics": ("kubewitness.inputs.fluentbit_metrics", "FluentbitMetrics"),
+    "stdin": ("kubewitness.inputs.stdin", "Stdin"),
     "kubernetes_events": ("kubewitness.inputs.kubernetes_events", "KubernetesEvents"),
     "kubernetes_audit": ("kubewitness.inputs.kubernetes_audit", "KubernetesAudit"),
     "tail": ("kubewitness.inputs.tail", "Tail"),

@@ -132,7 +132,9 @@ def _json_stream(chunks: Sequence[Chunk], dates: Dates | None) -> bytes:
 
 def _msgpack(chunks: Sequence[Chunk], dates: Dates | None) -> bytes:
     return b"".join(
-        event(line, ns) for chunk in chunks for line, ns in zip(objects(chunk), stamps_ns(chunk), strict=True)
+        event(line, ns, note=chunk.notes.get(i))
+        for chunk in chunks
+        for i, (line, ns) in enumerate(zip(objects(chunk), stamps_ns(chunk), strict=True))
     )
 
 

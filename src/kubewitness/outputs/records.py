@@ -12,7 +12,7 @@ import msgspec
 from kubewitness.contracts import Delivery, Partly, Refusal
 from kubewitness.errors import Refused, Retry
 from kubewitness.formats.record_times import times_ns
-from kubewitness.record import Chunk
+from kubewitness.record import Chunk, Note
 
 _decode = msgspec.json.Decoder().decode
 _pack = msgspec.msgpack.Encoder().encode
@@ -28,10 +28,11 @@ def fields_of(line: bytes) -> dict[str, Any]:
     return found if isinstance(found, dict) else {"log": found}
 
 
-def event(line: bytes, ns: int, *, metadata: bool = True) -> bytes:
+def event(line: bytes, ns: int, *, metadata: bool = True, note: Note | None = None) -> bytes:
     """A record as an event of the forward protocol: [[time, {}], record], which is Fluent Bit's own form, or without
     `metadata` [time, record], which Fluentd knows, too. What 64 bits do not hold is a float."""
-    head = [event_time(ns), {}] if metadata else event_time(ns)
+    beside = fields_of(note.metadata.encode()) if note is not None and note.metadata else {}
+    head = [event_time(ns), beside] if metadata else event_time(ns)
     try:
         return _pack([head, fields_of(line)])
     except OverflowError:

@@ -38,9 +38,14 @@ def printed(value: Any) -> str:
 def msgpack_text(chunk: Chunk) -> bytes:
     """`[0] TAG: [[SECONDS.NANOSECONDS, {}], {"key"=>"value"}]`, numbered from 0 in each chunk."""
     return "".join(
-        f"[{n}] {chunk.tag}: [[{ns // 10**9}.{ns % 10**9:09d}, {{}}], {printed(fields_of(line))}]\n"
+        f"[{n}] {chunk.tag}: [[{ns // 10**9}.{ns % 10**9:09d}, {_metadata(chunk, n)}], {printed(fields_of(line))}]\n"
         for n, (line, ns) in enumerate(zip(objects(chunk), stamps_ns(chunk), strict=True))
     ).encode("utf-8", "replace")
+
+
+def _metadata(chunk: Chunk, index: int) -> str:
+    note = chunk.notes.get(index)
+    return printed(fields_of(note.metadata.encode())) if note is not None and note.metadata else "{}"
 
 
 def _each(chunk: Chunk, form: Callable[[dict[str, Any], int], str]) -> bytes:

@@ -6,9 +6,10 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from kubewitness.contracts import Input, Output, Sink
-from kubewitness.errors import StateError, UsageError
+from kubewitness.errors import Finished, StateError, UsageError
 from kubewitness.pipeline.backoff import Backoff
 from kubewitness.pipeline.delivery import DeliveryLoop
 from kubewitness.pipeline.feeds import Feed
@@ -18,6 +19,8 @@ log = logging.getLogger("kubewitness.pipeline")
 
 #: A part that ran for so many seconds before it crashed starts again with the shortest wait.
 _STEADY = 60.0
+#: seconds between two looks at outputs that are waited for
+_LOOK = 0.1
 
 
 @dataclass(slots=True)
@@ -61,6 +64,9 @@ class Supervisor:
         self._drains: list[Callable[[], Awaitable[None]]] = []
         self._filters: list[Callable[[], Mapping[str, object]]] = []
         self._stop = asyncio.Event()
+        #: an input has said that the work is done
+        self._done = asyncio.Event()
+        self.exit_code = 0
         self._fatal: Exception | None = None
         self.stage = "starting"
 
@@ -112,7 +118,8 @@ class Supervisor:
     async def run(self, *, until_inputs_end: bool = False) -> None:
         """Runs until `stop`, or with `until_inputs_end` until every input has come to its own end and all is delivered.
 
-        Raises the UsageError or StateError that made it impossible to go on, after the staged shutdown.
+        Without that, an input may end it, too (`errors.Finished`). Raises the UsageError or StateError that made it
+        impossible to go on, after the staged shutdown.
         """
         for loop in self._loops:
             await loop.open()
@@ -120,17 +127,15 @@ class Supervisor:
         services = [asyncio.create_task(self._keep(p), name=f"service {p.name}") for p in self._services]
         inputs = [asyncio.create_task(self._keep(p), name=f"input {p.name}") for p, _ in self._inputs]
         stopping = asyncio.create_task(self._stop.wait(), name="stop")
+        end: asyncio.Future[Any] = asyncio.ensure_future(_all(inputs) if until_inputs_end else self._done.wait())
         self.stage = "running"
         try:
-            if until_inputs_end:
-                await asyncio.wait([stopping, asyncio.ensure_future(_all(inputs))], return_when=asyncio.FIRST_COMPLETED)
-            else:
-                await stopping
-            await self._shut_down(inputs, deliveries, stopping)
+            await asyncio.wait([stopping, end], return_when=asyncio.FIRST_COMPLETED)
+            await self._shut_down(inputs, deliveries, stopping, patient=until_inputs_end)
         finally:
-            for task in (*inputs, *deliveries, *services, stopping):
+            for task in (*inputs, *deliveries, *services, stopping, end):
                 task.cancel()
-            await _all([*inputs, *deliveries, *services, stopping])
+            await _all([*inputs, *deliveries, *services, stopping, end])
             for loop in self._loops:
                 await loop.close()
             self.stage = "stopped"
@@ -142,6 +147,8 @@ class Supervisor:
         inputs: Sequence[asyncio.Task[None]],
         deliveries: Sequence[asyncio.Task[None]],
         stopping: asyncio.Task[bool],
+        *,
+        patient: bool,
     ) -> None:
         self.stage = "stopping inputs"
         for task in inputs:
@@ -155,12 +162,26 @@ class Supervisor:
             feed.finish()
         finished = asyncio.ensure_future(_all(deliveries))
         # At the natural end of the inputs there is no hurry; once somebody asks for a stop, there is.
-        await asyncio.wait([finished, stopping], return_when=asyncio.FIRST_COMPLETED)
+        await self._delivered(finished, stopping, patient)
         if not finished.done():
-            await asyncio.wait([finished], timeout=self.grace)
+            if stopping.done():
+                await asyncio.wait([finished], timeout=self.grace)
             late = [loop.name for loop in self._loops if loop.state != "ended"]
             if late:
                 log.warning("stopped while %s had not delivered everything", ", ".join(late))
+
+    async def _delivered(self, finished: asyncio.Future[None], stopping: asyncio.Task[bool], patient: bool) -> None:
+        """Waits for all deliveries, or for somebody to ask for a stop. Not `patient` (an input has said that it is the
+        end): as long as something is being delivered, and for `grace` seconds in which outputs only wait to try again.
+        """
+        clock = asyncio.get_running_loop().time
+        busy_at = clock()
+        while not finished.done() and not stopping.done() and (patient or clock() - busy_at < self.grace):
+            timeout = None if patient else _LOOK
+            both: list[asyncio.Future[Any]] = [finished, stopping]
+            await asyncio.wait(both, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            if any(loop.state == "running" for loop in self._loops):
+                busy_at = clock()
 
     async def _guard(self, work: Awaitable[None]) -> None:
         """Runs something that must not fail; when it does all the same, the pipeline stops with that error."""
@@ -183,6 +204,12 @@ class Supervisor:
             try:
                 await part.run()
                 part.state = "ended"
+                return
+            except Finished as e:
+                part.state = "ended"
+                log.info("%s: %s", part.name, e)
+                self.exit_code = self.exit_code or e.exit_code
+                self._done.set()
                 return
             except (UsageError, StateError) as e:
                 part.state, part.last_error = "failed", str(e)
@@ -223,7 +250,7 @@ class Supervisor:
         }
 
 
-async def _all(tasks: Sequence[asyncio.Task[None] | asyncio.Task[bool]]) -> None:
+async def _all(tasks: Sequence[asyncio.Future[Any]]) -> None:
     """Waits for all; their errors were dealt with where they happened."""
     if tasks:
         await asyncio.wait(tasks)
