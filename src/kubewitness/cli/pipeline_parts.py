@@ -72,7 +72,8 @@ class Parts:
         self.memory = self._storage_type() == "memory"
         # A repeat is recognised by its key: in the journal, and in the store's.
         self._keyed = not self.memory or any(s.plugin == "store" for s in tree.outputs)
-        names = names_of(tree.inputs)
+        #: as everybody sees them; `Input.name` is where positions are kept
+        self.input_names = names = names_of(tree.inputs)
         tags = [section.keys.get("tag") or _unnamed(tree.inputs, i) for i, section in enumerate(tree.inputs)]
         self._routes = Routes(tags, any(s.plugin in _RETAGGING for s in _all_filters(tree)), self._complain)
         self.inputs = [self._input(section, tag) for section, tag in zip(tree.inputs, tags, strict=True)]

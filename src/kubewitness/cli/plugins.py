@@ -15,6 +15,16 @@ from kubewitness.errors import UsageError
 from kubewitness.pipeline.routing import wanting
 
 
+class Located(UsageError):
+    """What is wrong in a section, with its place."""
+
+    def __init__(self, section: Section, said: str) -> None:
+        named = next((key for key in section.keys if repr(key) in said), "")
+        self.place = section.where(named)
+        super().__init__(f"{self.place}: {said}")
+        self.section = section
+
+
 @contextlib.contextmanager
 def located(section: Section) -> Iterator[None]:
     """Puts file and line before what a plugin says about its keys."""
@@ -24,8 +34,7 @@ def located(section: Section) -> Iterator[None]:
         said = str(e)
         if said.startswith(f"{section.file}:"):
             raise
-        named = next((key for key in section.keys if repr(key) in said), "")
-        raise UsageError(f"{section.where(named)}: {said}") from e
+        raise Located(section, said) from e
 
 
 def plugin(place: tuple[str, str]) -> tuple[Any, Any]:

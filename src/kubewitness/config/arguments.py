@@ -1,7 +1,7 @@
 """A configuration on a command line, as Fluent Bit takes it: `-i NAME -p KEY=VALUE ... -F NAME -m MATCH -o NAME`.
 
 `-p`, `-t` and `-m` are for the plugin before them. What stands for a key of the service (`-f`, `-l`, `-R`, `-b`, `-v`,
-`-q`, `-H`, `-P`, `-Y`, `-d`) becomes one; what is about the process is returned.
+`-q`, `-H`, `-L`, `-P`, `-Y`, `-d`, ...) becomes one; what is about the process is returned.
 """
 
 from __future__ import annotations
@@ -14,29 +14,39 @@ from urllib.parse import urlsplit
 from kubewitness.config.tree import Draft, Entry, Section, section_of
 from kubewitness.errors import UsageError
 
-_SHORT = "c:i:F:o:p:t:m:f:l:R:b:w:H:P:s:S:C:e:T:qvdDhVYWJ"
+_SHORT = "b:c:dDf:C:i:m:o:R:r:F:p:e:t:T:l:vw:qVhJL:HP:s:X:SWYZ"
 _LONG = {
     "config=": "c", "input=": "i", "filter=": "F", "output=": "o", "prop=": "p", "tag=": "t", "match=": "m",
-    "flush=": "f", "log_file=": "l", "parser=": "R", "storage_path=": "b", "workdir=": "w", "http": "http",
-    "http_listen=": "H", "http_port=": "P", "coro_stack_size=": "s", "custom=": "C", "plugin=": "e", "sp-task=": "T",
-    "quiet": "q", "verbose": "v", "daemon": "d", "dry-run": "D", "help": "h", "version": "V", "enable-hot-reload": "Y",
-    "disable-thread-safety-on-hot-reload": "W", "supervisor": "J", "sosreport": "sosreport",
+    "flush=": "f", "log_file=": "l", "parser=": "R", "storage_path=": "b", "workdir=": "w", "http": "H",
+    "http_server": "H", "http_listen=": "L", "http_port=": "P", "port=": "P", "coro_stack_size=": "s", "custom=": "C",
+    "plugin=": "e", "sp-task=": "T", "quiet": "q", "verbose": "v", "daemon": "d", "dry-run": "D", "help": "h",
+    "help-json": "J", "version": "V", "enable-hot-reload": "Y", "disable-thread-safety-on-hot-reload": "W",
+    "supervisor": "supervisor", "sosreport": "S", "enable-chunk-trace": "Z", "processor=": "r",
+    "coro_collective_timeslice=": "X",
 }  # fmt: skip
-_PLUGINS = {"i": "input", "F": "filter", "o": "output", "C": "custom"}
+_PLUGINS = {"i": "input", "F": "filter", "o": "output", "C": "custom", "r": "processor"}
 _SERVICE = {
-    "f": "flush", "l": "log_file", "R": "parsers_file", "b": "storage.path", "H": "http_listen", "P": "http_port",
+    "f": "flush", "l": "log_file", "R": "parsers_file", "b": "storage.path", "L": "http_listen", "P": "http_port",
     "s": "coro_stack_size", "e": "plugins_file", "T": "streams_file",
 }  # fmt: skip
 _SWITCHES = {
-    "q": ("log_level", "off"), "d": ("daemon", "on"), "http": ("http_server", "on"), "Y": ("hot_reload", "on"),
-    "W": ("hot_reload.ensure_thread_safety", "off"),
+    "q": ("log_level", "off"), "d": ("daemon", "on"), "H": ("http_server", "on"), "Y": ("hot_reload", "on"),
+    "W": ("hot_reload.ensure_thread_safety", "off"), "Z": ("enable_chunk_trace", "on"),
 }  # fmt: skip
 #: what is about the process: option -> name in what `read` returns
-_PROCESS = {"c": "config", "w": "workdir", "D": "dry-run", "h": "help", "V": "version", "J": "supervisor"}
+_PROCESS = {
+    "c": "config", "w": "workdir", "D": "dry-run", "V": "version", "S": "sosreport", "supervisor": "supervisor",
+    "X": "timeslice",
+}  # fmt: skip
+#: with the plugin that stands before them
+_ABOUT = {"h": "help", "J": "help-json"}
+#: how errors call what is written here
+COMMAND_LINE = Path("command line")
 
 
 def read(arguments: Sequence[str], draft: Draft) -> dict[str, str]:
-    """Adds what the arguments say; returns those about the process (config, workdir, dry-run, help, version).
+    """Adds what the arguments say; returns those about the process: config, workdir, dry-run, version, sosreport,
+    supervisor; help and help-json with the plugin before them, "input tail", or "".
 
     UsageError for an option that does not exist, and for one that has nothing to belong to.
     """
@@ -69,6 +79,8 @@ class _Reader:
         self._plugins: list[tuple[str, str, list[Entry]]] = []
         self._service: list[Entry] = []
         self._verbosity = 0
+        #: kind and name of the plugin that was named last
+        self._last: tuple[str, ...] = ()
 
     def option(self, letter: str, value: str) -> None:
         if letter in _PLUGINS:
@@ -81,8 +93,10 @@ class _Reader:
             self._service.append(Entry(*_SWITCHES[letter], 0))
         elif letter == "v":
             self._verbosity += 1
+        elif letter in _ABOUT:
+            self.process[_ABOUT[letter]] = " ".join(self._last)
         else:
-            self.process[_PROCESS.get(letter, letter)] = value
+            self.process[_PROCESS[letter]] = value
 
     def _plugin(self, letter: str, value: str) -> None:
         entries = []
@@ -96,6 +110,7 @@ class _Reader:
             name = parts.scheme
             entries = [Entry("host", host, 0)] if host else []
             entries += [Entry("port", str(port), 0)] if port else []
+        self._last = (_PLUGINS[letter], name.lower())
         self._plugins.append((_PLUGINS[letter], f"-{letter} {name}", [Entry("name", name, 0), *entries]))
 
     def _key(self, letter: str, value: str) -> None:
@@ -109,13 +124,13 @@ class _Reader:
             entries.append(Entry(name.strip().lower(), text.strip(), 0))
             return
         name = "tag" if letter == "t" else "match"
-        if (name == "tag") != (kind == "input"):
-            raise UsageError(f"{written} -{letter} {value}: {name!r} is not for an {kind}")
+        if name == "match" and kind == "input":
+            return  # as Fluent Bit does: `-i NAME -m '*'` is often written
         entries.append(Entry(name, value, 0))
 
     def sections(self) -> list[Section]:
         if self._verbosity:
             self._service.append(Entry("log_level", "debug" if self._verbosity == 1 else "trace", 0))
-        made = [section_of(kind, Path(written), 0, entries) for kind, written, entries in self._plugins]
-        service = [section_of("service", Path("command line"), 0, self._service)] if self._service else []
+        made = [section_of(k, Path(w), 0, entries) for k, w, entries in self._plugins if k != "processor"]
+        service = [section_of("service", COMMAND_LINE, 0, self._service)] if self._service else []
         return service + made

@@ -69,6 +69,17 @@ def nearest(word: str, known: Collection[str]) -> str:
     return f"; there is {', '.join(sorted(known))}" if known else "; it takes none"
 
 
+class UnknownKey(UsageError):
+    """`what` takes no such key, only `known`."""
+
+    def __init__(self, what: str, key: str, known: Collection[str]) -> None:
+        super().__init__(f"{what}: unknown key {key!r}{nearest(key, known)}")
+        self.what = what
+        self.key = key
+        self.known = sorted(known)
+        self.hint = next((f"; did you mean {near!r}?" for near in difflib.get_close_matches(key.lower(), known, 1)), "")
+
+
 class Options:
     """The values of one section, by its declared keys. Raises UsageError for a key that is not declared and for a
     value of another type, `what` (whom the keys are for) in front."""
@@ -81,7 +92,7 @@ class Options:
         for name, value in given.items():
             lower = name.lower()
             if lower not in self._keys and lower not in ENGINE_KEYS and not (prefixes and lower.startswith(prefixes)):
-                raise UsageError(f"{what}: unknown key {name!r}{nearest(name, self._keys)}")
+                raise UnknownKey(what, name, self._keys)
             self._values[lower] = _as_text(value)
         for key in keys:
             self._parse(key)

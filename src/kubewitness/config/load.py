@@ -17,6 +17,17 @@ _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 #: a parsers file that Fluent Bit brings along is not missed: what is in it is known anyhow
 _BUNDLED = re.compile(r"parsers\.(conf|ya?ml)")
 
+#: keys of the service that the command line and the file have together
+_GATHERED = {"parsers_file", "plugins_file"}
+
+
+class UnknownPlugin(UsageError):
+    """There is none called `name`."""
+
+    def __init__(self, section: Section, kind: str, names: Collection[str]) -> None:
+        super().__init__(f"{section.where()}: unknown {kind} {section.plugin!r}{nearest(section.plugin, names)}")
+        self.name = section.plugin
+
 
 @dataclass(frozen=True, slots=True)
 class Known:
@@ -34,7 +45,7 @@ class Known:
             return
         if section.plugin in self.refused:
             raise UsageError(f"{section.where()}: {kind} {section.plugin!r}: {self.refused[section.plugin]}")
-        raise UsageError(f"{section.where()}: unknown {kind} {section.plugin!r}{nearest(section.plugin, names)}")
+        raise UnknownPlugin(section, kind, names)
 
 
 def load_pipeline(path: Path, known: Known, *, strict: bool = True) -> Tree:
@@ -55,7 +66,7 @@ def load_arguments(argv: Sequence[str], known: Known, *, strict: bool = False) -
 
 def draft_of(argv: Sequence[str]) -> tuple[Draft, dict[str, str]]:
     """Of a command line alone, before its file is read: `help`, `version` and `workdir` come first."""
-    draft = Draft(Path("command line"))
+    draft = Draft(arguments.COMMAND_LINE)
     return draft, arguments.read(argv, draft)
 
 
@@ -110,7 +121,10 @@ class _Builder:
         found = self._of("service")
         if not found:
             return Section("service", "service", self._draft.path, 0)
-        entries = tuple(entry for section in found for entry in section.entries)
+        # what is on the command line counts, whatever the file says
+        said = {entry.name for entry in found[0].entries} if found[0].file == arguments.COMMAND_LINE else set()
+        said -= _GATHERED
+        entries = tuple(e for s in found for e in s.entries if s is found[0] or e.name not in said)
         return replace(found[0], entries=entries, lists=all(section.lists for section in found))
 
     def parsers_files(self, service: Section) -> None:

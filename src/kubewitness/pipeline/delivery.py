@@ -53,14 +53,18 @@ class DeliveryLoop:
         self._rejected = rejected
         #: starting, running, waiting (to try again), ended
         self.state = "starting"
-        self._counts = {"records": 0, "bytes": 0, "deliveries": 0, "retries": 0, "errors": 0}
+        self._counts = {"records": 0, "bytes": 0, "deliveries": 0, "retries": 0, "retried_records": 0, "errors": 0}
         #: records that are not delivered: refused by the far side, given up by `retry_limit`; kept aside or dropped
         self._lost = {"refused": 0, "given_up": 0, "set_aside": 0, "dropped": 0}
+        #: how often that was
+        self._losses = {"refusals": 0, "retries_failed": 0}
         self._streak = 0
         self._last_error = ""
         self._last_refusal = ""
         self._delivered_us = 0
         self._seq = 0
+        #: asked to end at the next boundary; between two of them; waiting; some of this part is through
+        self._leaving = self._delivering = self._sleeping = self._part_through = False
 
     async def open(self) -> None:
         """Registers with the feed, so that nothing is deleted before this output has it."""
@@ -70,11 +74,21 @@ class DeliveryLoop:
             await begin()
 
     async def run(self) -> None:
-        """Until the feed is finished and everything is delivered. Raises only what the feed raises."""
+        """Until the feed is finished and everything is delivered, or `leave`. Raises only what the feed raises."""
         self.state = "running"
-        while found := await self._feed.take(self._cursor):
-            await self._take(found)
+        while not self._leaving and (found := await self._feed.take(self._cursor)):
+            self._delivering = True
+            try:
+                await self._take(found)
+            finally:
+                self._delivering = False
         self.state = "ended"
+
+    def leave(self) -> bool:
+        """Asks it to end where another loop can go on without repeating anything. True: it is there already, and
+        may be cancelled."""
+        self._leaving = True
+        return not self._delivering or (self._sleeping and not self._part_through)
 
     async def _take(self, found: Sequence[Delivery]) -> None:
         """Delivers what was taken at once; the cursor moves after it, and within it now and then."""
@@ -82,15 +96,18 @@ class DeliveryLoop:
         moved = clock()
         try:
             for part in self._parts(found):
+                if self._leaving:
+                    break
                 await self._deliver(part)
                 self._seq = part[-1].seq
                 if clock() - moved > _MOVE_SECONDS:
                     await self._feed.done(self._cursor, self._seq)
                     moved = clock()
+            else:
+                self._seq = found[-1].seq
         except asyncio.CancelledError:  # stopped: what is through must not come again
             await self._feed.done(self._cursor, self._seq)
             raise
-        self._seq = found[-1].seq
         await self._feed.done(self._cursor, self._seq)
 
     def _parts(self, found: Sequence[Delivery]) -> Iterator[Sequence[Delivery]]:
@@ -114,6 +131,7 @@ class DeliveryLoop:
 
     async def _deliver(self, deliveries: Sequence[Delivery]) -> None:
         """Until each of its records is delivered or set aside."""
+        self._part_through = False
         stack = [deliveries]
         while stack:
             part = stack.pop()
@@ -185,6 +203,7 @@ class DeliveryLoop:
             self._backoff.reset()
             return False
         self._counts["retries"] += 1
+        self._counts["retried_records"] += _records(part)
         await self._wait(error, after)
         return True
 
@@ -193,7 +212,13 @@ class DeliveryLoop:
         if error != self._last_error:  # one line per incident, not per try
             log.warning("%s: %s; trying again, next in %.1f s", self.name, error, wait)
         self.state, self._last_error = "waiting", error
-        await asyncio.sleep(wait)
+        if self._leaving and not self._part_through:
+            raise asyncio.CancelledError
+        self._sleeping = True
+        try:
+            await asyncio.sleep(wait)
+        finally:
+            self._sleeping = False
 
     async def _set_aside(self, refusals: Sequence[Refusal], why: str) -> None:
         """Durable, or dropped where the user chose so, and counted in either case."""
@@ -205,7 +230,9 @@ class DeliveryLoop:
             except Retry as e:
                 await self._wait(str(e), e.after)
         count = sum(len(r.delivery.chunk) for r in refusals)
+        self._part_through = True
         self._lost[why] += count
+        self._losses["refusals" if why == "refused" else "retries_failed"] += 1
         self._lost["set_aside" if self._rejected.keeps else "dropped"] += count
         self._streak += count
         if refusals[-1].reason != self._last_refusal:  # one line per incident here too
@@ -220,6 +247,7 @@ class DeliveryLoop:
 
     def _count(self, records: int, size: int) -> None:
         if records:
+            self._part_through = True
             self._counts["deliveries"] += 1
             self._counts["records"] += records
             self._counts["bytes"] += size
@@ -240,6 +268,20 @@ class DeliveryLoop:
         except Exception as e:
             log.warning("%s could not be closed: %s: %s", self.name, type(e).__name__, e)
 
+    def delivered(self) -> dict[str, int]:
+        """As Fluent Bit names and counts it: errors and failed retries are batches, dropped are records that were not
+        delivered, whether they are kept aside or not."""
+        counts = self._counts
+        return {
+            "proc_records": counts["records"],
+            "proc_bytes": counts["bytes"],
+            "errors": counts["errors"] + self._losses["refusals"],
+            "retries": counts["retries"],
+            "retries_failed": self._losses["retries_failed"],
+            "dropped_records": self._lost["refused"] + self._lost["given_up"],
+            "retried_records": counts["retried_records"],
+        }
+
     def health(self) -> dict[str, object]:
         own = getattr(self._output, "health", None)
         return {
@@ -247,6 +289,7 @@ class DeliveryLoop:
             "state": self.state,
             **self._counts,
             **self._lost,
+            **self._losses,
             "cursor": self._seq,
             "last_delivery_us": self._delivered_us,
             "last_error": self._last_error,

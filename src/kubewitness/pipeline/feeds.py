@@ -155,7 +155,7 @@ class MemoryQueue:
 
     def __init__(self, *, limit: int = MEMORY_LIMIT, positions: Journal | None = None, linger: float = 0.0) -> None:
         self._limit = limit
-        self._linger = linger
+        self.linger = linger
         self._durable = positions
         self._held: deque[Delivery] = deque()
         self._bytes = 0
@@ -200,16 +200,27 @@ class MemoryQueue:
     # --- Feed --------------------------------------------------------------------------------------------------------
 
     async def open(self, output: str, tables: AbstractSet[str] | None = None) -> int:
-        self._cursors.setdefault(output, _Cursor())
+        cursor = self._cursors.setdefault(output, _Cursor())
+        cursor.taken = cursor.done  # another loop may have taken more, and left
         self._waiters.event(output)
-        return self._cursors[output].done
+        return cursor.done
+
+    @property
+    def outputs(self) -> set[str]:
+        """Those that what is held is kept for."""
+        return set(self._cursors)
+
+    def forget(self, output: str) -> None:
+        """What is held no longer waits for it."""
+        del self._cursors[output]
+        self._let_go()
 
     async def take(self, output: str) -> Sequence[Delivery]:
         cursor = self._cursors[output]
         event = self._waiters.event(output)
         while True:
             # A busy output lets them gather too: a few large deliveries cost less than many small ones.
-            await self._waiters.linger(output, self._linger, lambda: self._bytes >= self._limit // 2)
+            await self._waiters.linger(output, self.linger, lambda: self._bytes >= self._limit // 2)
             event.clear()
             # Seqs are without gaps, so the place of the next one follows from the first held.
             skip = max(0, cursor.taken + 1 - self._held[0].seq) if self._held else 0
@@ -223,15 +234,20 @@ class MemoryQueue:
 
     async def done(self, output: str, seq: int) -> None:
         self._cursors[output].done = max(self._cursors[output].done, seq)
-        everyone = min(c.done for c in self._cursors.values())
-        while self._held and self._held[0].seq <= everyone:
-            self._bytes -= len(self._held.popleft().chunk.data)
-        self._room.set()
+        everyone = self._let_go()
         due: dict[str, bytes] = {}
         while self._due and self._due[0][0] <= everyone:
             due.update(self._due.popleft()[1])
         if due and self._durable is not None:
             await asyncio.to_thread(self._durable.append, [Batch([], due)])
+
+    def _let_go(self) -> int:
+        """Drops what every output has; returns the seq up to which that is so."""
+        everyone = min((c.done for c in self._cursors.values()), default=self._seq)
+        while self._held and self._held[0].seq <= everyone:
+            self._bytes -= len(self._held.popleft().chunk.data)
+        self._room.set()
+        return everyone
 
     def finish(self) -> None:
         self._waiters.finish()

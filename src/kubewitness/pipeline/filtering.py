@@ -97,6 +97,10 @@ class Filters:
         """By filter's name: records and bytes that came, dropped, added, emitted under another tag; its own numbers."""
         return {s.filter.name: {**s.filter.health(), **s.counts} for s in self._steps}
 
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Of `health`, what every filter has."""
+        return {s.filter.name: dict(s.counts) for s in self._steps}
+
     def metrics(self) -> str:
         """What filters count for others (`log_to_metrics`), as Prometheus text."""
         return joined_metrics([step.filter.metrics() for step in self._steps if hasattr(step.filter, "metrics")])
@@ -218,6 +222,18 @@ class FilterSink:
         await asyncio.wait([letting, stopping])
         if not letting.cancelled() and (error := letting.exception()) is not None and not isinstance(error, Full):
             raise error
+
+    @property
+    def positions(self) -> set[str]:
+        """Under which names its filters keep what they hold."""
+        return set(self._filters.positions)
+
+    async def keep(self) -> None:
+        """Lets nothing go any more: what is held is there for the filters of the next configuration."""
+        async with self._lock:
+            if self._pending is not None:
+                await asyncio.wait([self._pending])
+            self._finished = True
 
     async def _let_go(self, *, everything: bool = False) -> None:
         async with self._lock:

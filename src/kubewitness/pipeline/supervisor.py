@@ -67,6 +67,7 @@ class Supervisor:
         #: an input has said that the work is done
         self._done = asyncio.Event()
         self.exit_code = 0
+        self._handing_over = False
         self._fatal: Exception | None = None
         self.stage = "starting"
 
@@ -109,6 +110,12 @@ class Supervisor:
 
     def stop(self) -> None:
         """Asks for the staged shutdown; `run` returns when it is through."""
+        self._stop.set()
+
+    def hand_over(self) -> None:
+        """Asks for a stop after which another supervisor goes on with the same feeds: outputs end where nothing is
+        repeated, and within the grace; what they have not delivered stays in the feed."""
+        self._handing_over = True
         self._stop.set()
 
     async def stopped(self) -> None:
@@ -157,6 +164,9 @@ class Supervisor:
         self.stage = "committing"
         for drain in self._drains:
             await drain()
+        if self._handing_over:
+            await self._leave(deliveries)
+            return
         self.stage = "delivering"
         for feed in self._feeds:
             feed.finish()
@@ -182,6 +192,16 @@ class Supervisor:
             await asyncio.wait(both, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
             if any(loop.state == "running" for loop in self._loops):
                 busy_at = clock()
+
+    async def _leave(self, deliveries: Sequence[asyncio.Task[None]]) -> None:
+        self.stage = "handing over"
+        for task, loop in zip(deliveries, self._loops, strict=True):
+            if loop.leave():
+                task.cancel()
+        await asyncio.wait(deliveries, timeout=self.grace)
+        late = [loop.name for task, loop in zip(deliveries, self._loops, strict=True) if not task.done()]
+        if late:
+            log.warning("%s did not finish what it had begun; that is delivered once more", ", ".join(late))
 
     async def _guard(self, work: Awaitable[None]) -> None:
         """Runs something that must not fail; when it does all the same, the pipeline stops with that error."""
@@ -237,6 +257,10 @@ class Supervisor:
             and all(p.state in ("running", "ended") for p in parts)
             and all(loop.state in ("running", "ended") for loop in self._loops)
         )
+
+    def delivered(self) -> dict[str, dict[str, int]]:
+        """By output: what Fluent Bit counts of one."""
+        return {loop.name: loop.delivered() for loop in self._loops}
 
     def health(self) -> dict[str, object]:
         """{"stage", "healthy", "inputs": {name: ...}, "filters": ..., "outputs": ..., "services": ...}, JSON-ready."""

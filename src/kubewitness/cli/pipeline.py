@@ -1,0 +1,252 @@
+"""A configuration that runs, and is replaced by another one while records go on: both ways in share this.
+
+A reload checks the new configuration first. Then inputs end where they are, outputs at the end of what they have begun,
+and new ones go on from there: positions, what filters hold, the queue and what each output has of it stay. A
+configuration that is refused, or that fails within its first seconds, changes nothing: the one before goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from kubewitness.cli.buffers import Buffer, directory_of, place_of
+from kubewitness.cli.pipeline_parts import Parts, Service
+from kubewitness.config.state import StatePaths
+from kubewitness.config.tree import Tree
+from kubewitness.errors import StateError, UsageError
+from kubewitness.pipeline.counted import CountedSink
+from kubewitness.pipeline.feeds import Feed
+from kubewitness.pipeline.filtering import FilterSink
+from kubewitness.pipeline.rejected import Rejected
+from kubewitness.pipeline.supervisor import Supervisor
+
+log = logging.getLogger("kubewitness.run")
+
+#: seconds in which a new configuration that cannot go on is taken back
+_PROBATION = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """One that was read and checked."""
+
+    tree: Tree
+    service: Service
+    parts: Parts
+
+
+class Pipeline:
+    """Runs the first configuration that `read` gives, and after each `reload` the next. Signals are its own: SIGTERM
+    and SIGINT stop it, SIGHUP reloads."""
+
+    def __init__(
+        self,
+        first: Configuration,
+        read: Callable[[], Tree],
+        made: Callable[[Tree], Configuration],
+        paths: StatePaths,
+        *,
+        exit_on_eof: bool = False,
+        noted: Callable[[Configuration], None] = lambda now: None,
+    ) -> None:
+        """`read` gives the tree anew, `made` the parts of one, both raise UsageError. `noted` is told of each start."""
+        self._now = first
+        self._read = read
+        self._made = made
+        self._paths = paths
+        self._exit_on_eof = exit_on_eof
+        self._noted = noted
+        self._supervisor = Supervisor()
+        self._inputs: list[CountedSink] = []
+        self._next: Configuration | None = None
+        self._stopping = False
+        self._buffer: Buffer | None = None
+        self.reloads = 0
+
+    # --- running -----------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Until a stop, or the end of the inputs if that was asked for. Raises UsageError or StateError for what a
+        person must mend."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+            loop.add_signal_handler(number, self._caught, number.name)
+        loop.add_signal_handler(signal.SIGHUP, self.reload)
+        with Buffer(place_of(self._now.tree, self._now.service, self._now.parts, self._paths)) as self._buffer:
+            before: Configuration | None = None
+            while True:
+                started = time.monotonic()
+                try:
+                    await self._generation(self._buffer, reloaded=before is not None)
+                except (UsageError, StateError) as e:
+                    if before is None or time.monotonic() - started > _PROBATION:
+                        raise
+                    log.error("[reload] the new configuration cannot run, the one before goes on: %s", e)
+                    self._now, before = self._made(before.tree), None
+                    self.reloads -= 1
+                    continue
+                if self._next is None:
+                    return
+                before, self._now, self._next = self._now, self._next, None
+
+    def _caught(self, name: str) -> None:
+        log.info("[engine] caught signal (%s)", name)
+        self.stop()
+
+    def stop(self) -> None:
+        if not self._stopping:
+            log.warning("[engine] service will shutdown in max %g seconds", self._supervisor.grace)
+        self._stopping = True
+        self._supervisor.stop()
+
+    async def _generation(self, buffer: Buffer, *, reloaded: bool) -> None:
+        """From the start of one configuration to its stop, or to where the next goes on."""
+        now = self._now
+        options = now.service.options
+        supervisor = self._supervisor = Supervisor(grace=options.seconds("grace"), retry=_waits(now.service))
+        self._noted(now)
+        if not reloaded:
+            buffer.forget_others(self._outputs(now), now.parts.held, now.tree.path)
+        sink, feed, close = buffer.ends(options.seconds("flush"))
+        self._add_inputs(supervisor, now.parts, CountedSink(sink))
+        if close is not None:
+            supervisor.add_drain(close)
+        self._add_outputs(supervisor, now, feed)
+        self._add_monitor(supervisor, now)
+        if reloaded:
+            supervisor.add_service("reload", partial(self._proved, buffer, now))
+        if self._stopping:
+            supervisor.stop()
+        await supervisor.run(until_inputs_end=self._exit_on_eof)
+        if self._next is None:
+            log.info("[engine] service has stopped (%d pending chunks)", buffer.health()["chunks"])
+
+    @staticmethod
+    def _outputs(now: Configuration) -> list[str]:
+        return [output.name for output in now.parts.outputs]
+
+    def _add_inputs(self, supervisor: Supervisor, parts: Parts, sink: CountedSink) -> None:
+        filtered = FilterSink(sink, parts.filters, supervisor.fail)
+        filters = [parts.filters]
+        sinks = [filtered]
+        self._inputs = []
+        for source, own in zip(parts.inputs, parts.processors, strict=True):
+            filters.append(own)
+            sinks.append(FilterSink(filtered, own, supervisor.fail))
+            self._inputs.append(CountedSink(sinks[-1]))
+            supervisor.add_input(source, self._inputs[-1])
+        for step in filters:
+            supervisor.add_filters(step.health)
+        for held in (s for s in reversed(sinks) if s.holds):
+            # what an input's own filters let go still passes the others
+            supervisor.add_service("filters", held.run)
+            supervisor.add_drain(partial(self._end_of_filters, supervisor, held))
+
+    async def _end_of_filters(self, supervisor: Supervisor, held: FilterSink) -> None:
+        if self._next is not None and held.positions <= self._next.parts.held:
+            await held.keep()
+        else:
+            await held.finish(supervisor.stopped, supervisor.grace)
+
+    def _add_outputs(self, supervisor: Supervisor, now: Configuration, feed: Feed) -> None:
+        rejected = self._rejected(now)
+        for output in now.parts.outputs:
+            show = getattr(output.output, "show", None)
+            if show is not None:
+                show(supervisor.health, now.parts.metrics)
+            supervisor.add_output(output, feed, retry_limit=output.retry_limit, rejected=rejected)
+
+    def _rejected(self, now: Configuration) -> Rejected:
+        options = now.service.options
+        directory = options.text("storage.rejected.path")
+        return Rejected(
+            Path(directory) if directory else directory_of(now.tree, now.service, self._paths) / "rejected",
+            limit=options.number("storage.rejected.limit") or None,
+            keep=options.flag("storage.keep.rejected"),
+        )
+
+    def _add_monitor(self, supervisor: Supervisor, now: Configuration) -> None:
+        if now.service.monitor is not None:
+            from kubewitness.web.monitor import Monitor
+
+            host, port = now.service.monitor
+            supervisor.add_service("monitor", Monitor(host, port, supervisor.health, now.parts.metrics).run)
+
+    # --- looking -----------------------------------------------------------------------------------------------------
+
+    def counts(self) -> dict[str, dict[str, dict[str, int]]]:
+        """What went through each part: {"input" | "filter" | "output": {name: {"records": ...}}}, since it was made."""
+        parts = self._now.parts
+        inputs = {
+            name: {"records": sink.records, "bytes": sink.bytes}
+            for name, sink in zip(parts.input_names, self._inputs, strict=True)
+        }
+        filters = {name: step for one in (*parts.processors, parts.filters) for name, step in one.counts().items()}
+        return {"input": inputs, "filter": filters, "output": self._supervisor.delivered()}
+
+    def waiting(self) -> dict[str, int]:
+        """Chunks and bytes between inputs and outputs; `memory`: 1 when they are there and not on the disk."""
+        assert self._buffer is not None
+        return {**self._buffer.health(), "memory": int(self._buffer.place.memory)}
+
+    # --- reload ------------------------------------------------------------------------------------------------------
+
+    @property
+    def may_reload(self) -> bool:
+        return self._now.service.options.flag("hot_reload")
+
+    @property
+    def reloading(self) -> bool:
+        return self._next is not None
+
+    def reload(self) -> bool:
+        """Goes on with what the files say now; False when that was refused, as the log says."""
+        if not self.may_reload:
+            log.warning("[reload] hot reloading is not enabled")
+            return False
+        if self._stopping or self._next is not None:
+            log.warning("[reload] not now: %s", "it is stopping" if self._stopping else "a reload is in progress")
+            return False
+        try:
+            found = self._made(self._read())
+            self._check(found)
+        except (UsageError, StateError) as e:
+            log.error("[reload] reloaded config is invalid. Reloading is halted: %s", e)
+            return False
+        for warning in found.parts.warnings:
+            log.warning("[config] %s", warning)
+        log.info("reloading instance pid=%d", os.getpid())
+        log.info("[reload] stop everything of the old context")
+        self._next = found
+        self.reloads += 1
+        self._supervisor.hand_over()
+        return True
+
+    def _check(self, found: Configuration) -> None:
+        """Raises UsageError for what cannot be changed while records wait there."""
+        assert self._buffer is not None
+        differs = self._buffer.place.differs(place_of(found.tree, found.service, found.parts, self._paths))
+        if differs:
+            raise UsageError(f"{found.service.where(differs)}: {differs!r} cannot be changed by a reload; restart")
+
+    async def _proved(self, buffer: Buffer, now: Configuration) -> None:
+        """Ends what a reload took out of the configuration, once it is not taken back."""
+        log.info("[reload] successful reload done.")
+        await asyncio.sleep(_PROBATION)
+        buffer.forget_others(self._outputs(now), now.parts.held, now.tree.path)
+
+
+def _waits(service: Service) -> tuple[float, float]:
+    """The first wait of an output that has to try again, and the longest (seconds)."""
+    options = service.options
+    first = options.seconds("scheduler.base") if options.given("scheduler.base") else 0.5
+    longest = options.seconds("scheduler.cap") if options.given("scheduler.cap") else 60.0
+    return first, max(first, longest)

@@ -1,0 +1,194 @@
+"""`kubewitness-fluent-bit` and `run` as processes: from the first line of the log to the last, and through reloads."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.timeout(120)
+
+ROOT = Path(__file__).parents[2]
+FLUENT_BIT = "import sys; from kubewitness.cli.fluent_bit import main; sys.exit(main(sys.argv[1:]))"
+COMMANDS = {
+    "run": [sys.executable, "-m", "kubewitness", "run"],
+    "kubewitness-fluent-bit": [sys.executable, "-c", FLUENT_BIT],
+}
+PIPELINE = """\
+[SERVICE]
+    Flush          0.05
+    Hot_Reload     on
+    Storage.Type   {storage}
+[INPUT]
+    Name           tail
+    Path           {place}/*.log
+    Read_From_Head true
+    Tag            app
+[OUTPUT]
+    Name           file
+    Match          *
+    Path           {place}
+    File           {out}
+    Format         template
+    Template       {{log}}
+"""
+STAMP = r"^\[\d{4}/\d\d/\d\d \d\d:\d\d:\d\d\.\d{9}\] "
+
+
+def wait_for(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + 40
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)
+
+
+class Running:
+    """A process, and its log as far as it is written."""
+
+    def __init__(self, name: str, place: Path, *arguments: str) -> None:
+        self._log = place / "stderr.txt"
+        environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "KUBEWITNESS_STATE": str(place / "state")}
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen([*COMMANDS[name], *arguments], stderr=log, env=environment, cwd=place)
+
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def wait_for(self, text: str, times: int = 1) -> None:
+        wait_for(lambda: self.log().count(text) >= times or self.process.poll() is not None, text)
+        assert self.log().count(text) >= times, self.log()
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(30)
+
+
+@contextlib.contextmanager
+def running(name: str, place: Path, *arguments: str) -> Iterator[Running]:
+    it = Running(name, place, *arguments)
+    try:
+        yield it
+    finally:
+        it.process.kill()
+        it.process.wait()
+
+
+def lines(path: Path) -> list[str]:
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def test_it_starts_works_and_stops_as_scripts_for_fluent_bit_expect(tmp_path: Path) -> None:
+    (tmp_path / "app.log").write_text("one\ntwo\n")
+    config = tmp_path / "fluent-bit.conf"
+    config.write_text(PIPELINE.format(place=tmp_path, storage="memory", out="out.txt"))
+    with running("kubewitness-fluent-bit", tmp_path, "-c", str(config)) as it:
+        wait_for(lambda: lines(tmp_path / "out.txt") == ["one", "two"], "two lines")
+        it.process.send_signal(signal.SIGCONT)
+        it.wait_for("===== Storage Layer =====")
+        assert it.stop() == 0
+        log = it.log()
+    assert log.startswith("Fluent Bit v")
+    for said in (
+        r"\[ info\] \[fluent bit\] version=\d+\.\d+\.\d+, commit=\S+, pid=\d+$",
+        r"\[ info\] \[storage\] ver=\S+, type=memory, sync=normal, checksum=off, max_chunks_up=128$",
+        r"\[ info\] \[input:tail:tail\.0\] initializing$",
+        r"\[ info\] \[output:file:file\.0\] worker #0 started$",
+        r"\[ info\] \[engine\] caught signal \(SIGTERM\)$",
+        r"\[ warn\] \[engine\] service will shutdown in max 5 seconds$",
+        r"\[ info\] \[engine\] service has stopped \(0 pending chunks\)$",
+    ):
+        assert re.search(STAMP + said, log, re.MULTILINE), said
+    assert "tail.0\n" in log
+    assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "storage"), [("kubewitness-fluent-bit", "memory"), ("run", "memory"), ("run", "filesystem")]
+)
+def test_five_reloads_while_lines_come_lose_none_and_repeat_none(tmp_path: Path, name: str, storage: str) -> None:
+    source, out, config = tmp_path / "app.log", tmp_path / "out.txt", tmp_path / "fluent-bit.conf"
+    config.write_text(PIPELINE.format(place=tmp_path, storage=storage, out="out.txt"))
+    written = 0
+    with running(name, tmp_path, "-c", str(config)) as it, source.open("w") as f:
+
+        def write(count: int) -> None:
+            nonlocal written
+            f.write("".join(f"line {n}\n" for n in range(written, written + count)))
+            f.flush()
+            written += count
+
+        write(1000)
+        wait_for(lambda: bool(lines(out)), "the first line")
+        for n in range(1, 6):
+            write(2000)
+            it.process.send_signal(signal.SIGHUP)
+            while it.log().count("successful reload done.") < n:
+                write(50)
+                assert it.process.poll() is None, it.log()
+                time.sleep(0.01)
+        wait_for(lambda: len(lines(out)) >= written, "all lines")
+        assert it.stop() == 0
+    assert lines(out) == [f"line {n}" for n in range(written)]
+
+
+def test_a_reload_takes_up_what_changed_and_refuses_what_is_wrong(tmp_path: Path) -> None:
+    source, config = tmp_path / "app.log", tmp_path / "fluent-bit.conf"
+    text = PIPELINE.format(place=tmp_path, storage="memory", out="{out}")
+    config.write_text(text.replace("{out}", "first.txt"))
+    source.write_text("one\n")
+    with running("kubewitness-fluent-bit", tmp_path, "-c", str(config)) as it, source.open("a") as f:
+        wait_for(lambda: lines(tmp_path / "first.txt") == ["one"], "the first line")
+        for wrong, said in (
+            (text.replace("Read_From_Head", "Raed_From_Head"), "'raed_from_head'; did you mean 'read_from_head'?"),
+            (text.replace("[OUTPUT]", "[INPUT]"), "unknown input 'file'"),
+            (text.replace("memory", "filesystem"), "'storage.type' cannot be changed by a reload; restart"),
+        ):
+            config.write_text(wrong)
+            it.process.send_signal(signal.SIGHUP)
+            it.wait_for(said)
+        assert it.log().count("[error] [reload] reloaded config is invalid. Reloading is halted: ") == 3
+        f.write("two\n")
+        f.flush()
+        wait_for(lambda: lines(tmp_path / "first.txt") == ["one", "two"], "the second line, as before")
+        config.write_text(text.replace("{out}", "second.txt"))
+        it.process.send_signal(signal.SIGHUP)
+        it.wait_for("[reload] successful reload done.")
+        f.write("three\n")
+        f.flush()
+        wait_for(lambda: lines(tmp_path / "second.txt") == ["three"], "the third line, elsewhere")
+        assert it.stop() == 0
+    assert lines(tmp_path / "first.txt") == ["one", "two"]
+
+
+def test_a_configuration_that_cannot_start_is_taken_back(tmp_path: Path) -> None:
+    source, config = tmp_path / "app.log", tmp_path / "fluent-bit.conf"
+    text = PIPELINE.format(place=tmp_path, storage="memory", out="out.txt")
+    config.write_text(text)
+    source.write_text("one\n")
+    with running("kubewitness-fluent-bit", tmp_path, "-c", str(config)) as it, source.open("a") as f:
+        wait_for(lambda: lines(tmp_path / "out.txt") == ["one"], "the first line")
+        config.write_text(text + "[INPUT]\n    Name kubernetes_audit\n    Listen 192.0.2.1\n")
+        it.process.send_signal(signal.SIGHUP)
+        it.wait_for("[error] [reload] the new configuration cannot run, the one before goes on: ")
+        f.write("two\n")
+        f.flush()
+        wait_for(lambda: lines(tmp_path / "out.txt") == ["one", "two"], "the second line")
+        assert it.stop() == 0
+
+
+def test_without_hot_reload_a_signal_changes_nothing(tmp_path: Path) -> None:
+    config = tmp_path / "fluent-bit.conf"
+    config.write_text(PIPELINE.format(place=tmp_path, storage="memory", out="out.txt").replace("Hot_Reload", "#"))
+    with running("kubewitness-fluent-bit", tmp_path, "-c", str(config)) as it:
+        it.wait_for("worker #0 started")
+        it.process.send_signal(signal.SIGHUP)
+        it.wait_for("[ warn] [reload] hot reloading is not enabled")
+        assert it.stop() == 0
