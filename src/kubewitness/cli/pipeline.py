@@ -11,7 +11,6 @@ import asyncio
 import logging
 import os
 import signal
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -67,6 +66,8 @@ class Pipeline:
         self._supervisor = Supervisor()
         self._inputs: list[CountedSink] = []
         self._next: Configuration | None = None
+        #: what goes on if the present one cannot
+        self._before: Configuration | None = None
         self._stopping = False
         self._buffer: Buffer | None = None
         self.reloads = 0
@@ -81,21 +82,19 @@ class Pipeline:
             loop.add_signal_handler(number, self._caught, number.name)
         loop.add_signal_handler(signal.SIGHUP, self.reload)
         with Buffer(place_of(self._now.tree, self._now.service, self._now.parts, self._paths)) as self._buffer:
-            before: Configuration | None = None
             while True:
-                started = time.monotonic()
                 try:
-                    await self._generation(self._buffer, reloaded=before is not None)
+                    await self._generation(self._buffer)
                 except (UsageError, StateError) as e:
-                    if before is None or time.monotonic() - started > _PROBATION:
+                    if self._before is None:
                         raise
                     log.error("[reload] the new configuration cannot run, the one before goes on: %s", e)
-                    self._now, before = self._made(before.tree), None
+                    self._now, self._before, self._next = self._made(self._before.tree), None, None
                     self.reloads -= 1
                     continue
                 if self._next is None:
                     return
-                before, self._now, self._next = self._now, self._next, None
+                self._before, self._now, self._next = self._now, self._next, None
 
     def _caught(self, name: str) -> None:
         log.info("[engine] caught signal (%s)", name)
@@ -107,13 +106,13 @@ class Pipeline:
         self._stopping = True
         self._supervisor.stop()
 
-    async def _generation(self, buffer: Buffer, *, reloaded: bool) -> None:
+    async def _generation(self, buffer: Buffer) -> None:
         """From the start of one configuration to its stop, or to where the next goes on."""
         now = self._now
         options = now.service.options
         supervisor = self._supervisor = Supervisor(grace=options.seconds("grace"), retry=_waits(now.service))
         self._noted(now)
-        if not reloaded:
+        if self._before is None:
             buffer.forget_others(self._outputs(now), now.parts.held, now.tree.path)
         sink, feed, close = buffer.ends(options.seconds("flush"))
         self._add_inputs(supervisor, now.parts, CountedSink(sink))
@@ -121,8 +120,9 @@ class Pipeline:
             supervisor.add_drain(close)
         self._add_outputs(supervisor, now, feed)
         self._add_monitor(supervisor, now)
-        if reloaded:
-            supervisor.add_service("reload", partial(self._proved, buffer, now))
+        supervisor.yields = self._before is not None
+        if supervisor.yields:
+            supervisor.add_service("reload", partial(self._proved, supervisor, buffer))
         if self._stopping:
             supervisor.stop()
         await supervisor.run(until_inputs_end=self._exit_on_eof)
@@ -151,7 +151,8 @@ class Pipeline:
             supervisor.add_drain(partial(self._end_of_filters, supervisor, held))
 
     async def _end_of_filters(self, supervisor: Supervisor, held: FilterSink) -> None:
-        if self._next is not None and held.positions <= self._next.parts.held:
+        after = self._next or self._before
+        if supervisor.handing_over and after is not None and held.positions <= after.parts.held:
             await held.keep()
         else:
             await held.finish(supervisor.stopped, supervisor.grace)
@@ -237,11 +238,12 @@ class Pipeline:
         if differs:
             raise UsageError(f"{found.service.where(differs)}: {differs!r} cannot be changed by a reload; restart")
 
-    async def _proved(self, buffer: Buffer, now: Configuration) -> None:
+    async def _proved(self, supervisor: Supervisor, buffer: Buffer) -> None:
         """Ends what a reload took out of the configuration, once it is not taken back."""
         log.info("[reload] successful reload done.")
         await asyncio.sleep(_PROBATION)
-        buffer.forget_others(self._outputs(now), now.parts.held, now.tree.path)
+        supervisor.yields, self._before = False, None
+        buffer.forget_others(self._outputs(self._now), self._now.parts.held, self._now.tree.path)
 
 
 def _waits(service: Service) -> tuple[float, float]:

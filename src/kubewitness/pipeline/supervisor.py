@@ -67,7 +67,9 @@ class Supervisor:
         #: an input has said that the work is done
         self._done = asyncio.Event()
         self.exit_code = 0
-        self._handing_over = False
+        self.handing_over = False
+        #: others go on when this one fails
+        self.yields = False
         self._fatal: Exception | None = None
         self.stage = "starting"
 
@@ -115,7 +117,7 @@ class Supervisor:
     def hand_over(self) -> None:
         """Asks for a stop after which another supervisor goes on with the same feeds: outputs end where nothing is
         repeated, and within the grace; what they have not delivered stays in the feed."""
-        self._handing_over = True
+        self.handing_over = True
         self._stop.set()
 
     async def stopped(self) -> None:
@@ -164,7 +166,7 @@ class Supervisor:
         self.stage = "committing"
         for drain in self._drains:
             await drain()
-        if self._handing_over:
+        if self.handing_over:
             await self._leave(deliveries)
             return
         self.stage = "delivering"
@@ -213,6 +215,7 @@ class Supervisor:
     def fail(self, error: Exception) -> None:
         """The pipeline cannot go on: it shuts down, and `run` raises the first such error."""
         self._fatal = self._fatal or error
+        self.handing_over = self.handing_over or self.yields
         self._stop.set()
 
     async def _keep(self, part: Part) -> None:
