@@ -133,19 +133,18 @@ class _DropIn:
         self._shape = log_to(service.options.text("log_file"), LEVELS[level])
 
     def _run(self, first: Configuration) -> int:
-        async def run() -> None:
+        async def run() -> int:
             pipeline = Pipeline(first, self._read, self._made, self._paths, noted=self._note)
             asyncio.get_running_loop().add_signal_handler(
                 signal.SIGCONT, lambda: print(dump(pipeline.counts(), pipeline.waiting()), file=sys.stderr, flush=True)
             )
-            await pipeline.run()
+            return await pipeline.run()
 
         try:
-            asyncio.run(run())
+            return asyncio.run(run())
         except (UsageError, StateError) as e:
             log.error("[engine] %s", e)
             return 255
-        return 0
 
     def _note(self, now: Configuration) -> None:
         """What Fluent Bit says when it starts."""

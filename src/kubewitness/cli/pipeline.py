@@ -74,9 +74,9 @@ class Pipeline:
 
     # --- running -----------------------------------------------------------------------------------------------------
 
-    async def run(self) -> None:
-        """Until a stop, or the end of the inputs if that was asked for. Raises UsageError or StateError for what a
-        person must mend."""
+    async def run(self) -> int:
+        """Until a stop, or the end of the inputs. Returns what the process ends with: 0, unless an input says otherwise
+        (`exec`). Raises UsageError or StateError for what a person must mend."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
             loop.add_signal_handler(number, self._caught, number.name)
@@ -93,7 +93,7 @@ class Pipeline:
                     self.reloads -= 1
                     continue
                 if self._next is None:
-                    return
+                    return self._supervisor.exit_code
                 self._before, self._now, self._next = self._now, self._next, None
 
     def _caught(self, name: str) -> None:
@@ -143,6 +143,9 @@ class Pipeline:
             sinks.append(FilterSink(filtered, own, supervisor.fail))
             self._inputs.append(CountedSink(sinks[-1]))
             supervisor.add_input(source, self._inputs[-1])
+            watch = getattr(source, "watch", None)
+            if watch is not None:
+                watch(supervisor.health, parts.metrics)
         for step in filters:
             supervisor.add_filters(step.health)
         for held in (s for s in reversed(sinks) if s.holds):
