@@ -63,9 +63,9 @@ def test_the_help_of_a_plugin_names_each_key_with_type_and_default() -> None:
 
 
 def test_what_is_refused_says_why() -> None:
-    with pytest.raises(UsageError, match="service: 'daemon' is not supported: a supervisor"):
-        Options("service", {"daemon": "on"}, SERVICE_KEYS)
-    assert Options("service", {"daemon": "false"}, SERVICE_KEYS).flag("daemon") is False
+    with pytest.raises(UsageError, match="service: 'enable_chunk_trace' is not supported: not built yet"):
+        Options("service", {"enable_chunk_trace": "on"}, SERVICE_KEYS)
+    assert Options("service", {"enable_chunk_trace": "false"}, SERVICE_KEYS).flag("enable_chunk_trace") is False
 
 
 _EXAMPLES = re.findall(r"```(conf|yaml)\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
