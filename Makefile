@@ -7,7 +7,7 @@ DEV := $(VENV)/.dev
 FUZZ := $(VENV)/.fuzz
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: demo test lint types imports check cluster crash s3 soak reliability bench record-demo lock clean help
+.PHONY: demo test lint types imports check cluster crash s3 peers soak reliability bench record-demo lock clean help
 
 help: ## what make can do
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -16,7 +16,7 @@ demo: $(RUN) ## the main job on a bundled recording of a real cluster: three que
 	$(BIN)/kubewitness demo
 
 test: $(DEV) ## fast tests (under five minutes)
-	$(PYTEST) -n 2 --dist loadfile -m "not cluster and not crash and not soak and not s3"
+	$(PYTEST) -n 2 --dist loadfile -m "not cluster and not crash and not soak and not s3 and not peers"
 
 lint: $(DEV) ## ruff, style and formatting
 	$(BIN)/ruff check .
@@ -38,6 +38,9 @@ crash: $(DEV) ## kill -9 at random points
 
 s3: $(DEV) ## the store on object storage
 	$(PYTEST) -m "s3 and not crash and not soak" -ra
+
+peers: $(DEV) ## real far sides from Debian: Prometheus, Alertmanager
+	$(PYTEST) -m "peers and not soak" -ra
 
 soak: $(DEV) $(FUZZ) ## the long forms; minutes to hours
 	$(PYTEST) -m soak -ra -s

@@ -65,8 +65,8 @@ class FarSide(ABC):
         if fault == "429":
             return web.Response(status=429, headers={"Retry-After": "0"}, text="slow down")
         try:
-            answer = self.half(request, _unpacked(request, body)) if fault == "half" else None
-            answer = answer or self.take(request, _unpacked(request, body))
+            answer = self.half(request, self.unpacked(request, body)) if fault == "half" else None
+            answer = answer or self.take(request, self.unpacked(request, body))
         except (AssertionError, KeyError, ValueError, TypeError, IndexError) as e:
             self.wrong.append(f"{type(e).__name__}: {e}")
             return web.Response(status=400, text=f"bad request: {e}")
@@ -91,6 +91,9 @@ class FarSide(ABC):
     def half(self, request: web.Request, body: bytes) -> web.Response | None:
         """Takes half of it and says so, where the protocol can."""
         return None
+
+    def unpacked(self, request: web.Request, body: bytes) -> bytes:
+        return _unpacked(request, body)
 
     def refuses(self, numbers: list[int]) -> bool:
         return any(n in self.poison for n in numbers)

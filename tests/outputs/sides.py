@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+from array import array
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import cramjam
 from aiohttp import web
+from google.protobuf.unknown_fields import UnknownFieldSet
 
+from kubewitness.record import Chunk
+from tests.journal.helpers import numbered
+from tests.outputs import remote_write_messages
 from tests.outputs.far_side import FarSide
 
 
@@ -20,6 +27,14 @@ class HttpSide(FarSide):
     idempotent = False
     #: whether it says record by record what it took
     itemwise = False
+
+    def where(self) -> dict[str, str]:
+        """The keys that say where it is."""
+        return {"host": "127.0.0.1", "port": str(self.port)}
+
+    def chunk(self, numbers: Sequence[int]) -> Chunk:
+        """Records that have these numbers."""
+        return numbered(*numbers)
 
     def take(self, request: web.Request, body: bytes) -> web.Response:
         assert request.method == "POST", request.method
@@ -186,6 +201,136 @@ class OtlpSide(HttpSide):
         return web.Response(body=answer, content_type="application/x-protobuf")
 
 
+class WebhookSide(HttpSide):
+    """Any receiver of one document a request."""
+
+    plugin = "webhook"
+    keys: ClassVar[dict[str, str]] = {"layout": '{"said": "{{ .n }}", "in": {"tag": "{{ .Tag }}"}}'}
+
+    def where(self) -> dict[str, str]:
+        return {"endpoint": f"http://127.0.0.1:{self.port}/hook?key=s3cret"}
+
+    def take(self, request: web.Request, body: bytes) -> web.Response:
+        assert (request.method, request.path_qs) == ("POST", "/hook?key=s3cret")
+        assert request.content_type == "application/json", request.content_type
+        found = strict_json(body)
+        assert found["in"] == {"tag": "audit"}
+        if self.refuses([int(found["said"])]):
+            return web.Response(status=400, text="that one is bad")
+        self.took.append(int(found["said"]))
+        return web.Response(status=200)
+
+
+class SlackSide(WebhookSide):
+    """An incoming webhook: {"text"} ("Sending messages using incoming webhooks")."""
+
+    plugin = "slack"
+    keys: ClassVar[dict[str, str]] = {"records_per_message": "3"}
+
+    def where(self) -> dict[str, str]:
+        return {"webhook": f"http://127.0.0.1:{self.port}/services/T0/B0/s3cret"}
+
+    def take(self, request: web.Request, body: bytes) -> web.Response:
+        assert (request.path, request.content_type) == ("/services/T0/B0/s3cret", "application/json")
+        found = strict_json(body)
+        assert list(found) == ["text"]
+        numbers = [int(n) for n in re.findall(r'"n":(\d+)', found["text"])]
+        if self.refuses(numbers):
+            return web.Response(status=400, text="invalid_payload: bad")
+        self.took += numbers
+        return web.Response(text="ok")
+
+
+class AlertmanagerSide(HttpSide):
+    """POST /api/v2/alerts, by Alertmanager's openapi.yaml: `postableAlerts`; one that is bad is told with 400, and the
+    others of the request are taken all the same."""
+
+    plugin = "alertmanager"
+    keys: ClassVar[dict[str, str]] = {"label": "n {{ .n }}", "alerts_per_request": "7"}
+    idempotent = True
+
+    def __init__(self, *poison: int) -> None:
+        super().__init__(*poison)
+        self.alerts: dict[str, dict[str, Any]] = {}
+
+    def take(self, request: web.Request, body: bytes) -> web.Response:
+        assert (request.method, request.path) == ("POST", "/api/v2/alerts"), request.path
+        assert request.content_type == "application/json", request.content_type
+        bad = [alert for alert in strict_json(body) if not self._took(alert)]
+        return web.Response(status=400, text=f"{len(bad)} bad alerts") if bad else web.Response(status=200)
+
+    def _took(self, alert: dict[str, Any]) -> bool:
+        assert set(alert) <= {"labels", "annotations", "startsAt", "endsAt", "generatorURL"}, alert
+        assert alert["labels"]["alertname"]
+        for name, value in [*alert["labels"].items(), *alert["annotations"].items()]:
+            assert re.fullmatch("[a-zA-Z_][a-zA-Z0-9_]*", name), name
+            assert isinstance(value, str), value
+            assert value, name
+        for key in {"startsAt", "endsAt"} & set(alert):
+            assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", alert[key]), alert[key]
+        number = int(alert["labels"].get("n", -1))
+        if number in self.poison:
+            return False
+        identity = json.dumps(alert["labels"], sort_keys=True)
+        if identity not in self.alerts:
+            self.took.append(number)
+        self.alerts[identity] = alert
+        return True
+
+
+class RemoteWriteSide(HttpSide):
+    """Remote-Write 1.0: snappy of a WriteRequest, read by protobuf's own library from the published schema; a sample at
+    the same time and with the same value again is no second one."""
+
+    plugin = "prometheus_remote_write"
+    keys: ClassVar[dict[str, str]] = {"uri": "/api/v1/write", "add_label": "cluster shop"}
+    idempotent = True
+
+    def __init__(self, *poison: int) -> None:
+        super().__init__(*poison)
+        self.samples: dict[tuple[tuple[str, str], ...], list[tuple[int, float]]] = {}
+        self.families: dict[str, tuple[int, str]] = {}
+
+    def chunk(self, numbers: Sequence[int]) -> Chunk:
+        texts = [b'# TYPE records counter\nrecords{n="%d"} 1' % n for n in numbers]
+        ends = array("I")
+        for text in texts:
+            ends.append((ends[-1] + 1 if ends else 0) + len(text))
+        times = array("q", [1_700_000_000_000_000_000] * len(texts))
+        return Chunk("metrics", data=b"\n".join(texts) + b"\n", ends=ends, times=times)
+
+    def unpacked(self, request: web.Request, body: bytes) -> bytes:
+        assert request.headers["Content-Encoding"] == "snappy"
+        return bytes(cramjam.snappy.decompress_raw(body))
+
+    def take(self, request: web.Request, body: bytes) -> web.Response:
+        assert (request.method, request.path) == ("POST", "/api/v1/write"), request.path
+        assert request.content_type == "application/x-protobuf"
+        assert request.headers["X-Prometheus-Remote-Write-Version"] == "0.1.0"
+        sent = remote_write_messages.WriteRequest.FromString(body)
+        assert not UnknownFieldSet(sent)
+        found = [self._series(series) for series in sent.timeseries]
+        numbers = [int(dict(labels)["n"]) for labels, _ in found if "n" in dict(labels)]
+        if self.refuses(numbers):
+            return web.Response(status=400, text="out of bounds: bad")
+        for labels, samples in found:
+            held = self.samples.setdefault(labels, [])
+            if not held:
+                self.took += [int(dict(labels)["n"])] if "n" in dict(labels) else []
+            held += [sample for sample in samples if sample not in held]
+            assert held == sorted(held), "out of order sample"
+        self.families.update({m.metric_family_name: (m.type, m.help) for m in sent.metadata})
+        return web.Response(status=204)
+
+    def _series(self, series: Any) -> tuple[tuple[tuple[str, str], ...], list[tuple[int, float]]]:
+        labels = tuple((label.name, label.value) for label in series.labels)
+        assert [name for name, _ in labels] == sorted({name for name, _ in labels}), labels
+        assert all(value for _, value in labels), labels
+        assert dict(labels)["__name__"]
+        assert series.samples
+        return labels, [(sample.timestamp, sample.value) for sample in series.samples]
+
+
 def strict_json(line: bytes) -> Any:
     """As a strict server reads it: a key that is there twice is an error."""
     return json.loads(line, object_pairs_hook=no_repeats)
@@ -197,5 +342,8 @@ def no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return made
 
 
-ALL_SIDES: tuple[type[HttpSide], ...] = (HttpSide, EsSide, OpensearchSide, SplunkSide, LokiSide, OtlpSide)
+ALL_SIDES: tuple[type[HttpSide], ...] = (
+    HttpSide, EsSide, OpensearchSide, SplunkSide, LokiSide, OtlpSide, WebhookSide, SlackSide, AlertmanagerSide,
+    RemoteWriteSide,
+)  # fmt: skip
 SIDES: dict[str, type[HttpSide]] = {side.plugin: side for side in ALL_SIDES}

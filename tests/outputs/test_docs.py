@@ -28,7 +28,9 @@ EXAMPLES = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 def test_every_example_would_start(number: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = EXAMPLES[number]
     for secret in re.findall(r"_file: (/etc/kubewitness/\S+)", text):
-        (tmp_path / Path(secret).name).write_text("secret")
+        (tmp_path / Path(secret).name).write_text(
+            "https://chat.example.com/s3cret" if "webhook" in secret else "secret"
+        )
     path = tmp_path / "pipeline.yaml"
     path.write_text(text.replace("/etc/kubewitness", str(tmp_path)))
     assert main(["run", "-c", str(path), "--dry-run", "--state", str(tmp_path / "state")]) == 0, capsys.readouterr().err

@@ -166,7 +166,9 @@ class Pipeline:
             show = getattr(output.output, "show", None)
             if show is not None:
                 show(supervisor.health, now.parts.metrics)
-            supervisor.add_output(output, feed, retry_limit=output.retry_limit, rejected=rejected)
+            numbers = getattr(output.output, "feed", None)  # of an output that takes no records
+            taken = numbers(feed) if numbers is not None else feed
+            supervisor.add_output(output, taken, retry_limit=output.retry_limit, rejected=rejected)
 
     def _rejected(self, now: Configuration) -> Rejected:
         options = now.service.options

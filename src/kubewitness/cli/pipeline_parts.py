@@ -30,6 +30,8 @@ _FOR_INPUTS = ("tag", "alias")
 _PARSING = ("tail", "stdin", "exec", "parser", "multiline")
 #: filters that give records tags which no section names
 _RETAGGING = ("rewrite_tag",)
+#: outputs that are given numbers by a feed of their own, and no records
+_OWN_NUMBERS = ("prometheus_remote_write",)
 
 
 class Service:
@@ -146,8 +148,8 @@ class Parts:
             own["store_dir"] = str(self._paths.root / "s3")
         # what shows numbers takes no records; its `match` may be the tag that numbers have in Fluent Bit
         wants = (
-            (lambda tag: False)
-            if section.plugin == "prometheus_exporter"
+            (lambda tag: section.plugin in _OWN_NUMBERS)
+            if section.plugin in ("prometheus_exporter", *_OWN_NUMBERS)
             else self._routes.wanted(section, common, "*")
         )
         with located(section):

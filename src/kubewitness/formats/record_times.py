@@ -98,4 +98,25 @@ def _log(chunk: Chunk, raw: bytes) -> int:
     return logs.decode(chunk.form, raw, chunk.received_us).us
 
 
-_TIMES = {"audit": _audit, "events": _event, "objects": _object, "admission": _admission, "logs": _log}
+class _FindingTime(msgspec.Struct, gc=False):
+    when: str = ""
+
+
+_finding_time = msgspec.json.Decoder(_FindingTime).decode
+
+
+def _finding(chunk: Chunk, raw: bytes) -> int:
+    try:
+        return us_or_zero(_finding_time(raw).when)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return 0
+
+
+_TIMES = {
+    "audit": _audit,
+    "events": _event,
+    "objects": _object,
+    "admission": _admission,
+    "logs": _log,
+    "findings": _finding,
+}

@@ -6,6 +6,7 @@ engine keeps) and raises UsageError for one that it does not know. See `contract
 
 #: plugin name -> (module, class); imported only when used
 OUTPUTS: dict[str, tuple[str, str]] = {
+    "alertmanager": ("kubewitness.outputs.alertmanager", "AlertmanagerOutput"),
     "counter": ("kubewitness.outputs.counter", "CounterOutput"),
     "es": ("kubewitness.outputs.es", "EsOutput"),
     "file": ("kubewitness.outputs.file", "FileOutput"),
@@ -19,10 +20,13 @@ OUTPUTS: dict[str, tuple[str, str]] = {
     "opensearch": ("kubewitness.outputs.opensearch", "OpensearchOutput"),
     "opentelemetry": ("kubewitness.outputs.opentelemetry", "OpentelemetryOutput"),
     "prometheus_exporter": ("kubewitness.outputs.prometheus_exporter", "PrometheusExporterOutput"),
+    "prometheus_remote_write": ("kubewitness.outputs.prometheus_remote_write", "PrometheusRemoteWriteOutput"),
     "s3": ("kubewitness.outputs.s3", "S3Output"),
     "slack": ("kubewitness.outputs.slack", "SlackOutput"),
     "splunk": ("kubewitness.outputs.splunk", "SplunkOutput"),
     "stdout": ("kubewitness.outputs.stdout", "StdoutOutput"),
     "store": ("kubewitness.outputs.store", "StoreOutput"),
     "syslog": ("kubewitness.outputs.syslog", "SyslogOutput"),
+    "tcp": ("kubewitness.outputs.tcp", "TcpOutput"),
+    "webhook": ("kubewitness.outputs.webhook", "WebhookOutput"),
 }

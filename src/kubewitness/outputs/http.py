@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -11,12 +11,13 @@ from kubewitness.config.keys import Key, Options
 from kubewitness.contracts import Delivery
 from kubewitness.errors import Refused, Retry
 from kubewitness.formats.accessor import MISSING, path_of, text_of, value_at
+from kubewitness.outputs.bodies import BODIES
 from kubewitness.outputs.compress import compress_key
-from kubewitness.outputs.dates import DATE_FORMATS, Dates, dates_of
+from kubewitness.outputs.dates import DATE_FORMATS, dates_of
 from kubewitness.outputs.http_keys import HTTP_KEYS, place
 from kubewitness.outputs.http_sender import HttpSender
-from kubewitness.outputs.lines import json_lines, objects
-from kubewitness.outputs.records import event, fields_of, in_order, outcome, stamps_ns
+from kubewitness.outputs.lines import objects
+from kubewitness.outputs.records import fields_of, in_order, outcome
 from kubewitness.record import Chunk
 
 KEYS = (
@@ -115,33 +116,3 @@ class HttpOutput:
         if self._tag_header:
             headers[self._tag_header] = chunk.tag
         return headers
-
-
-def _json(chunks: Sequence[Chunk], dates: Dates | None) -> bytes:
-    lines = b"".join(json_lines(chunk, dates) for chunk in chunks)
-    return b"[" + lines[:-1].replace(b"\n", b",") + b"]"
-
-
-def _json_lines(chunks: Sequence[Chunk], dates: Dates | None) -> bytes:
-    return b"".join(json_lines(chunk, dates) for chunk in chunks)
-
-
-def _json_stream(chunks: Sequence[Chunk], dates: Dates | None) -> bytes:
-    return _json_lines(chunks, dates).replace(b"\n", b"")
-
-
-def _msgpack(chunks: Sequence[Chunk], dates: Dates | None) -> bytes:
-    return b"".join(
-        event(line, ns, note=chunk.notes.get(i))
-        for chunk in chunks
-        for i, (line, ns) in enumerate(zip(objects(chunk), stamps_ns(chunk), strict=True))
-    )
-
-
-#: a newline only ever ends a record in `json_lines`
-BODIES: dict[str, Callable[[Sequence[Chunk], Dates | None], bytes]] = {
-    "json": _json,
-    "json_lines": _json_lines,
-    "json_stream": _json_stream,
-    "msgpack": _msgpack,
-}

@@ -35,7 +35,7 @@ class PrometheusExporterOutput:
         opts = Options(self._what, keys, KEYS)
         self.name = name
         self._host, self._port = opts.text("host"), opts.number("port")
-        self._labels = _labels(self._what, opts.lines("add_label"))
+        self._labels = labels_of(self._what, opts.lines("add_label"))
         self._health: Callable[[], Mapping[str, object]] = lambda: {"healthy": True}
         self._metrics: Callable[[], str] = str
         self._server: asyncio.Server | None = None
@@ -67,15 +67,20 @@ class PrometheusExporterOutput:
         """The numbers with the labels that are to be added."""
         if not self._labels:
             return text
-        added = ",".join(f'{name}="{value}"' for name, value in self._labels)
+        added = ",".join(f'{name}="{_escaped(value)}"' for name, value in self._labels)
         return _SAMPLE.sub(lambda m: f"{m[1]}{{{added}{',' + m[2] if m[2] else ''}}} {m[3]}", text)
 
 
-def _labels(what: str, lines: Sequence[str]) -> list[tuple[str, str]]:
+def labels_of(what: str, lines: Sequence[str]) -> list[tuple[str, str]]:
+    """Of key `add_label`."""
     found = []
     for line in lines:
         name, _, value = line.strip().partition(" ")
         if not value.strip() or not _NAME.fullmatch(name):
             raise UsageError(f"{what}: 'add_label' takes a name and a value, with a space between them")
-        found.append((name, value.strip().replace("\\", "\\\\").replace('"', '\\"')))
+        found.append((name, value.strip()))
     return found
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"')

@@ -4,18 +4,16 @@ webhooks". Meant for a few records an hour (findings, a filter's remainder): Sla
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from urllib.parse import urlsplit
 
 import msgspec
 
 from kubewitness.config.keys import Key, Options
 from kubewitness.contracts import Delivery
-from kubewitness.errors import UsageError
-from kubewitness.outputs.credentials import Secret, secret_keys
+from kubewitness.outputs.credentials import secret_keys
 from kubewitness.outputs.http_keys import HTTP_KEYS, place
-from kubewitness.outputs.http_sender import HttpSender
 from kubewitness.outputs.lines import objects
 from kubewitness.outputs.records import grouped, in_order
+from kubewitness.outputs.webhook_address import AddressSender
 
 KEYS = (
     *secret_keys("webhook", "address of the webhook; it is a secret"),
@@ -38,18 +36,7 @@ class SlackOutput:
         what = f"output {name}"
         opts = Options(what, keys, KEYS)
         self.name = name
-        self._webhook = Secret(what, opts, "webhook")
-        parts = urlsplit(self._webhook.value())
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise UsageError(f"{what}: 'webhook' is not an address such as https://hooks.slack.com/services/...")
-        secure = parts.scheme == "https"
-        where = {
-            "host": parts.hostname,
-            "port": str(parts.port or (443 if secure else 80)),
-            "tls": "on" if secure else "off",
-        }
-        self._sender = HttpSender(what, Options(what, {**keys, **where}, KEYS))
-        self._sender.secrets.append(self._webhook)
+        self._sender = AddressSender(what, keys, KEYS, "webhook")
         self._records = opts.number("records_per_message") or 1
 
     def wants(self, chunk_table: str, tag: str) -> bool:
@@ -63,8 +50,7 @@ class SlackOutput:
 
     async def _message(self, deliveries: Sequence[Delivery]) -> None:
         lines = [f"{d.chunk.tag}: {_shown(line)}" for d in deliveries for line in objects(d.chunk)]
-        path = urlsplit(self._webhook.value()).path
-        await self._sender.send(path, _encode({"text": "\n".join(lines)}), {"Content-Type": "application/json"})
+        await self._sender.send(_encode({"text": "\n".join(lines)}), {"Content-Type": "application/json"})
 
 
 def _shown(line: bytes) -> str:
