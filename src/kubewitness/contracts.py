@@ -11,7 +11,7 @@ the parts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -109,6 +109,20 @@ class Holding(Protocol):
 
     def expire(self, *, everything: bool = False) -> Sequence[Chunk]:
         """What waited long enough, or all of it."""
+        ...
+
+
+class Serving(Protocol):
+    """A filter that learns elsewhere what it says of records. The engine runs `serve` beside the inputs, and asks
+    `missing` about each chunk before `apply`, which itself waits for nothing."""
+
+    async def serve(self) -> None:
+        """Learns until cancelled. What cannot be reached now is tried again inside."""
+        ...
+
+    def missing(self, chunk: Chunk) -> Awaitable[None] | None:
+        """None when all is known that `apply` needs for this chunk; else what ends when it is, or when it has been
+        waited for long enough. Only the input that put the chunk waits."""
         ...
 
 

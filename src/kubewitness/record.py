@@ -79,12 +79,14 @@ class ChunkHeader(msgspec.Struct):
     origin: Origin | None = None
     #: nanoseconds since 1970 (array of signed 64-bit, native order) of each record; empty when they were not set
     times: bytes = b""
+    also: bytes = b""
 
 
 class Chunk:
     """A batch of records of one table, cluster, source and form. Immutable by convention once handed on."""
 
     __slots__ = (
+        "also",
         "cluster",
         "data",
         "decoded",
@@ -118,6 +120,7 @@ class Chunk:
         decoded: Sequence[Any] | None = None,
         origin: Origin | None = None,
         times: array[int] | None = None,
+        also: bytes = b"",
     ) -> None:
         self.table = table
         self.data = data
@@ -137,6 +140,9 @@ class Chunk:
         #: nanoseconds since 1970 of each record, 0 for one without a time, where a parser or filter set them (array
         #: "q"); None: what the record itself says (`formats.record_times`)
         self.times = times
+        #: members that every record has beside its own bytes, as JSON (`"kubernetes":{...}`); of table logs only. Said
+        #: once for all of them: a record is shown with them (`formats.logshapes`), but need not be written again
+        self.also = also
 
     def __len__(self) -> int:
         return len(self.ends)
@@ -205,6 +211,7 @@ class Chunk:
             lines=self.lines,
             origin=self.origin,
             times=array("q", [self.times[i] for i in indexes]) if self.times is not None else None,
+            also=self.also,
         )
 
     def _notes_of(self, indexes: Sequence[int]) -> dict[int, Note]:
@@ -231,6 +238,7 @@ class Chunk:
                 self.notes,
                 self.origin,
                 self.times.tobytes() if self.times is not None else b"",
+                self.also,
             )
         )
 
@@ -257,6 +265,7 @@ class Chunk:
             notes=h.notes,
             origin=h.origin,
             times=times,
+            also=h.also,
         )
 
 

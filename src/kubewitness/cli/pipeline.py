@@ -148,6 +148,8 @@ class Pipeline:
                 watch(supervisor.health, parts.metrics)
         for step in filters:
             supervisor.add_filters(step.health)
+            for name, serve in step.services:
+                supervisor.add_service(name, serve)
         for held in (s for s in reversed(sinks) if s.holds):
             # what an input's own filters let go still passes the others
             supervisor.add_service("filters", held.run)

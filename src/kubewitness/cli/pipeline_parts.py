@@ -27,7 +27,7 @@ KNOWN = Known(inputs=INPUTS, filters=FILTERS, outputs=OUTPUTS, refused=REFUSED)
 #: common keys that an input sees, too
 _FOR_INPUTS = ("tag", "alias")
 #: inputs and filters that ask for parsers by name
-_PARSING = ("tail", "stdin", "exec", "parser", "multiline")
+_PARSING = ("tail", "stdin", "exec", "parser", "multiline", "kubernetes")
 #: filters that give records tags which no section names
 _RETAGGING = ("rewrite_tag",)
 #: outputs that are given numbers by a feed of their own, and no records

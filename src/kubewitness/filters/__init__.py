@@ -22,6 +22,7 @@ FILTERS: dict[str, tuple[str, str]] = {
     "dedupe": ("kubewitness.filters.dedupe", "Dedupe"),
     "expr": ("kubewitness.filters.expr", "Expr"),
     "parser": ("kubewitness.filters.parser", "ParserFilter"),
+    "kubernetes": ("kubewitness.filters.kubernetes", "Kubernetes"),
     "multiline": ("kubewitness.filters.multiline", "MultilineFilter"),
 }
 

@@ -8,8 +8,9 @@
 | klog | {"log": LINES} |
 | record | the record itself: a filter or parser made an object of it (`formats.recordform`) |
 
-`Origin` names the keys. What is not of its form is {"log": LINE}, as where a parser of Fluent Bit's fails. Whole
-blocks are escaped and split at once: encoding line by line costs twice as much.
+`Origin` names the keys, and `Chunk.also` holds members that all records have, too. What is not of its form is
+{"log": LINE}, as where a parser of Fluent Bit's fails. Whole blocks are escaped and split at once: encoding line by
+line costs twice as much.
 """
 
 from __future__ import annotations
@@ -48,7 +49,10 @@ _object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 def lines(chunk: Chunk) -> bytes:
     """One JSON object for each record, each with its newline."""
     if chunk.form == "record" and chunk.lines:
-        return chunk.data
+        if not chunk.also:
+            return chunk.data
+        if chunk.data.count(b"}\n") == len(chunk) and b"{}\n" not in chunk.data:
+            return chunk.data.replace(b"}\n", b"," + chunk.also + b"}\n")
     return _block(chunk) or b"\n".join((*_one_by_one(chunk), b""))
 
 
@@ -60,7 +64,7 @@ def objects(chunk: Chunk) -> list[bytes]:
 
 def _one_by_one(chunk: Chunk) -> list[bytes]:
     if chunk.form == "record":
-        return list(chunk.records())
+        return [with_members(raw, chunk.also) for raw in chunk.records()] if chunk.also else list(chunk.records())
     origin = chunk.origin or _DEFAULT
     shape = _SHAPES.get(chunk.form, _text)
     made = []
@@ -70,8 +74,18 @@ def _one_by_one(chunk: Chunk) -> list[bytes]:
             line = shape(raw, origin)
         except (Malformed, msgspec.MsgspecError, UnicodeDecodeError, ValueError):
             line = _text(raw, origin)
-        made.append(_with_place(line, chunk, i, start, origin))
+        line = _with_place(line, chunk, i, start, origin)
+        made.append(with_members(line, chunk.also) if chunk.also else line)
     return made
+
+
+def with_members(line: bytes, members: bytes) -> bytes:
+    """A JSON object with further members behind its own; what is none stays as it is."""
+    head = line.rstrip()
+    if head[-1:] != b"}" or head[:1] != b"{":
+        return line
+    head = head[:-1].rstrip()
+    return head + (b"" if head == b"{" else b",") + members + b"}"
 
 
 def _block(chunk: Chunk) -> bytes | None:
@@ -92,12 +106,13 @@ def _block(chunk: Chunk) -> bytes | None:
             data = data.replace(char, escape)
     found = data.split(b"\n")
     found.pop()
+    tail = b'",' + chunk.also + b"}\n" if chunk.also else b'"}\n'
     if chunk.form == "cri":
-        return _cri_block(found, origin, len(chunk))
-    return _joined(found, b"{" + _encode(origin.key) + b':"')
+        return _cri_block(found, origin, len(chunk), tail)
+    return _joined(found, b"{" + _encode(origin.key) + b':"', tail)
 
 
-def _cri_block(found: list[bytes], origin: Origin, records: int) -> bytes | None:
+def _cri_block(found: list[bytes], origin: Origin, records: int, tail: bytes) -> bytes | None:
     """Lines whose times are as long as the first one's, which is what a runtime writes."""
     names = [_encode(name) for name in (origin.fields or CRI_FIELDS).split(",")]
     begin = found[0].find(b" ")
@@ -116,14 +131,14 @@ def _cri_block(found: list[bytes], origin: Origin, records: int) -> bytes | None
         made = [line[:begin] + middles[line[begin:end]] + line[end:] for line in found]
     except KeyError:
         return None
-    return _joined(made, b"{" + names[0] + b':"') if len(made) == records and begin > 0 else None
+    return _joined(made, b"{" + names[0] + b':"', tail) if len(made) == records and begin > 0 else None
 
 
-def _joined(made: list[bytes], head: bytes) -> bytes:
-    """Each between `head` and the end of a JSON object, in one copy."""
+def _joined(made: list[bytes], head: bytes, tail: bytes) -> bytes:
+    """Each between `head` and `tail`, the beginning and the end of a JSON object, in one copy."""
     made[0] = head + made[0]
-    made[-1] += b'"}\n'
-    return (b'"}\n' + head).join(made)
+    made[-1] += tail
+    return (tail + head).join(made)
 
 
 def _cri(raw: bytes, origin: Origin) -> bytes:

@@ -38,7 +38,7 @@ def rewritten(
     if not changes and times is None:
         return chunk
     form = _form(chunk)
-    shown: Sequence[bytes] = list(chunk.records()) if form == chunk.form else objects(chunk)
+    shown: Sequence[bytes] = list(chunk.records()) if form == chunk.form and not chunk.also else objects(chunk)
     records: list[tuple[bytes, bytes, Note | None]] = []
     for i, (start, _) in enumerate(chunk.spans()):
         new, note = changes.get(i), placed(chunk, i, start)

@@ -13,10 +13,10 @@ from kubewitness.config.keys import Options
 from kubewitness.contracts import Sink
 from kubewitness.errors import UsageError
 from kubewitness.formats.ingest import Ingest
-from kubewitness.inputs.kubernetes_events_health import together
 from kubewitness.inputs.kubernetes_events_keys import KEYS, access_of, network_of, period_of
 from kubewitness.inputs.kubernetes_events_watch import ListWatch, Plan
 from kubewitness.kube import KubeClient, Resource
+from kubewitness.kube.watchhealth import together
 
 __all__ = ["KEYS", "KubernetesEvents"]
 

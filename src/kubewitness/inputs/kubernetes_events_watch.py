@@ -23,7 +23,6 @@ from kubewitness.formats import depth
 from kubewitness.formats.ingest import Ingest
 from kubewitness.formats.sniff import Found
 from kubewitness.inputs.kubernetes_events_ahead import read_ahead
-from kubewitness.inputs.kubernetes_events_health import WatchHealth
 from kubewitness.kube import (
     Backoff,
     Expired,
@@ -37,6 +36,7 @@ from kubewitness.kube import (
 from kubewitness.kube.client import decode_watch_line
 from kubewitness.kube.failures import failure_of, status_of
 from kubewitness.kube.secrets import Secrets
+from kubewitness.kube.watchhealth import WatchHealth
 
 _log = logging.getLogger(__name__)
 

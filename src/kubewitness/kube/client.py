@@ -131,15 +131,20 @@ class KubeClient:
         async with self._request(path, {}, asked or f"update {path}", _ANSWER_TIMEOUT, write) as response:
             return await response.read()
 
-    async def list_pages(self, path: str, *, limit: int = 500, asked: str = "") -> AsyncIterator[Page]:
-        """All objects, page by page. Raises Expired when a continue token has grown too old: begin again."""
+    async def list_pages(
+        self, path: str, *, limit: int = 500, asked: str = "", params: Mapping[str, str] | None = None
+    ) -> AsyncIterator[Page]:
+        """All objects, page by page; `params`: further ones. Raises Expired when a continue token has grown too old:
+        begin again."""
         asked = asked or f"list {path.rsplit('/', 1)[-1]}"
         token = ""
         while True:
-            params = {"limit": str(limit)} if limit else {}
+            sent = dict(params or {})
+            if limit:
+                sent["limit"] = str(limit)
             if token:
-                params["continue"] = token
-            page = _decoded_list(await self.get(path, params, asked=asked), asked)
+                sent["continue"] = token
+            page = _decoded_list(await self.get(path, sent, asked=asked), asked)
             token = page.metadata.continue_ or ""
             items = [bytes(item) for item in page.items or ()]
             yield Page(items, page.metadata.resourceVersion or "", not token)
@@ -160,7 +165,14 @@ class KubeClient:
             raise KubeFailure("get namespaces: the answer is no Namespace object") from e
 
     async def watch(
-        self, path: str, resource_version: str, *, lasting: float = 300.0, idle: float = 60.0, asked: str = ""
+        self,
+        path: str,
+        resource_version: str,
+        *,
+        lasting: float = 300.0,
+        idle: float = 60.0,
+        asked: str = "",
+        params: Mapping[str, str] | None = None,
     ) -> AsyncGenerator[list[bytes], None]:
         """Lines as they come, in the groups the network delivers them in; ends when the server ends it.
 
@@ -169,10 +181,10 @@ class KubeClient:
         the end of the stream is dropped: it comes again from the version before it.
         """
         asked = asked or f"watch {path.rsplit('/', 1)[-1]}"
-        params = {"watch": "1", "resourceVersion": resource_version, "allowWatchBookmarks": "true"}
-        params["timeoutSeconds"] = str(max(1, int(lasting)))
+        sent = {"watch": "1", "resourceVersion": resource_version, "allowWatchBookmarks": "true", **(params or {})}
+        sent["timeoutSeconds"] = str(max(1, int(lasting)))
         lines = LineSplitter()
-        async with self._request(path, params, asked, None) as response:
+        async with self._request(path, sent, asked, None) as response:
             yield []
             while True:
                 try:

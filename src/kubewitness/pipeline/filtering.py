@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
-from kubewitness.contracts import Batch, Filter, Holding, Sink, Taken
+from kubewitness.contracts import Batch, Filter, Holding, Serving, Sink, Taken
 from kubewitness.errors import Full, UsageError
 from kubewitness.record import Chunk
 
@@ -45,6 +45,21 @@ class Filters:
         self._holding: dict[str, tuple[int, Holding]] = {
             f"{HELD}{s.filter.name}": (i, cast(Holding, s.filter)) for i, s in enumerate(steps) if holds(s.filter)
         }
+        self._serving = [(s, cast(Serving, s.filter)) for s in steps if hasattr(s.filter, "serve")]
+
+    @property
+    def services(self) -> list[tuple[str, Callable[[], Awaitable[None]]]]:
+        """What filters want to have run beside the inputs, by filter's name."""
+        return [(step.filter.name, serving.serve) for step, serving in self._serving]
+
+    def missing(self, chunks: Sequence[Chunk]) -> list[Awaitable[None]]:
+        """What to wait for before these chunks go through, as far as their tags, as they came, tell."""
+        return [
+            wait
+            for step, serving in self._serving
+            for chunk in chunks
+            if chunk.table != _UNTOUCHED and step.matches(chunk.tag) and (wait := serving.missing(chunk)) is not None
+        ]
 
     def apply(self, chunk: Chunk) -> list[Chunk]:
         """What the filters leave of a chunk."""
@@ -160,6 +175,8 @@ class FilterSink:
 
     async def put(self, batch: Batch, *, wait: bool = True) -> Taken:
         """As `contracts.Sink.put`. A refused batch goes through the filters again when it comes again."""
+        if waits := self._filters.missing(batch.chunks):
+            await asyncio.gather(*waits)
         if not self._filters.positions:
             return await self._put(self._filtered(batch), batch.positions, wait)
         if not wait and self._lock.locked():
