@@ -19,6 +19,7 @@ from tests.fake_leases import FakeLeases
 #: plural -> apiVersion, kind, short names
 KINDS = {
     "pods": ("v1", "Pod", ["po"]),
+    "namespaces": ("v1", "Namespace", ["ns"]),
     "secrets": ("v1", "Secret", []),
     "deployments": ("apps/v1", "Deployment", ["deploy"]),
     "widgets": ("example.com/v1beta1", "Widget", []),
@@ -84,6 +85,8 @@ class FakeApiServer:
         add(f"{base}/apis", self._groups)
         add(base + "/apis/{group}/{version}", self._discovery)
         add(base + "/api/v1/{plural}", self._things)
+        add(base + "/api/v1/namespaces/{namespace}/{plural}/{name}", self._thing)
+        add(base + "/api/v1/namespaces/{name}", self._thing)
         add(base + "/apis/{group}/{version}/{plural}", self._things)
         self.leases.add_routes(app, base)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
@@ -148,7 +151,7 @@ class FakeApiServer:
         change = "MODIFIED" if name in there else "ADDED"
         metadata = {"name": name, "namespace": "shop", "uid": f"uid-{name}", "resourceVersion": str(self.version)}
         metadata["creationTimestamp"] = "2026-11-22T10:00:00Z"
-        there[name] = {"metadata": metadata, **fields}
+        there[name] = {**fields, "metadata": {**metadata, **fields.get("metadata", {})}}
         self._told(self.thing_history.setdefault(plural, []), change, there[name])
         return f"uid-{name}", str(self.version)
 
@@ -223,8 +226,26 @@ class FakeApiServer:
         api, kind, _ = KINDS[plural]
         if request.query.get("watch"):
             history = self.thing_history.setdefault(plural, [])
-            return await self._watch(request, lambda: history, {"kind": kind, "apiVersion": api})
-        return await self._list(request, self.things.get(plural, {}))
+            seen = self._selected(request)
+            chosen = lambda: [told for told in history if seen(told[2])]  # noqa: E731
+            return await self._watch(request, chosen, {"kind": kind, "apiVersion": api})
+        seen = self._selected(request)
+        return await self._list(request, {n: thing for n, thing in self.things.get(plural, {}).items() if seen(thing)})
+
+    def _selected(self, request: web.Request) -> Callable[[dict[str, Any]], bool]:
+        """What a field selector leaves: `spec.nodeName=NODE` is the only one there is."""
+        _, _, node = request.query.get("fieldSelector", "").partition("spec.nodeName=")
+        return lambda thing: not node or thing.get("spec", {}).get("nodeName") == node
+
+    async def _thing(self, request: web.Request) -> web.StreamResponse:
+        refused = await self.before(request)
+        if refused is not None:
+            return refused
+        plural = request.match_info.get("plural", "namespaces")
+        found = self.things.get(plural, {}).get(request.match_info["name"])
+        if found is None or found["metadata"]["namespace"] != request.match_info.get("namespace", "shop"):
+            return status(404, "NotFound")
+        return web.json_response({"kind": KINDS[plural][1], "apiVersion": "v1", **found})
 
     async def _list(self, request: web.Request, objects: dict[str, dict[str, Any]]) -> web.StreamResponse:
         limit = int(request.query.get("limit", "0")) or len(objects) + 1

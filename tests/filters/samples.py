@@ -122,6 +122,11 @@ SAMPLES: Mapping[str, Sequence[Sample]] = {
         Sample([("multiline.parser", "java"), ("multiline.parser", "go")], changes=True, holds=True),
         Sample([("mode", "partial_message")], changes=True, holds=True),
     ],
+    "kubernetes": [
+        Sample([("use_tag_for_meta", "on"), ("merge_log", "on"), ("regex_parser", "json")], changes=True),
+        Sample([("dummy_meta", "on")], changes=True),
+        Sample([("use_journal", "on"), ("use_tag_for_meta", "on"), ("keep_log", "off")], changes=True),
+    ],
     "dedupe": [
         Sample([], drops=True),
         Sample([("key", "log"), ("key", "$user['username']"), ("max_keys", "2")], drops=True),

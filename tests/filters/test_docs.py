@@ -12,6 +12,7 @@ from kubewitness.cli.pipeline_parts import KNOWN, Parts, Service
 from kubewitness.config.load import load_pipeline
 from kubewitness.config.state import state_paths
 from kubewitness.filters import FILTERS
+from kubewitness.formats.recordform import objects
 from kubewitness.record import ChunkBuilder
 
 PAGE = (Path(__file__).parents[2] / "docs" / "filters.md").read_text(encoding="utf-8")
@@ -60,4 +61,4 @@ def test_every_example_does_what_it_says(example: Example, tmp_path: Path, monke
     if example.kind == "text metrics":
         assert (filters.metrics(), left) == (example.left, [])
     else:
-        assert [r.decode() for chunk in left for r in chunk.records()] == example.left.splitlines()
+        assert [r.decode() for chunk in left for r in objects(chunk)] == example.left.splitlines()

@@ -15,6 +15,7 @@ from kubewitness.formats.recordform import CHANGED
 from kubewitness.journal import Journal
 from kubewitness.record import ChunkBuilder, Origin
 from kubewitness.store import Store, StoreWriter
+from tests.filters.pods import container_id, cri, lines_of, log_file, pod, preload
 from tests.filters.samples import made
 from tests.store.states import paths_in
 
@@ -72,3 +73,25 @@ def rows_of(paths: StatePaths) -> tuple[list[tuple[Any, ...]], list[bytes]]:
             '"offset", flags, fields FROM logs ORDER BY ts'
         )
         return rows, s.raw(s.query("SELECT raw_seg, raw_frame, raw_off, raw_len FROM logs ORDER BY ts"))
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["file", "network"])
+def test_what_filter_kubernetes_said_of_a_line_is_in_columns_and_its_bytes_are_as_they_were(
+    tmp_path: Path, known: bool
+) -> None:
+    owner = {"kind": "ReplicaSet", "name": "web-5d", "uid": "1", "controller": True}
+    keys = preload(tmp_path, pod(ownerReferences=[owner], labels={"app": "web", "pod-template-hash": "5d"}))
+    (left,) = made("kubernetes", [*keys, ("workload", "on")]).apply(lines_of(log_file(), cri("paid"), known=known))
+    paths = paths_in(tmp_path / "state")
+    wanted = "namespace, pod, container, container_id, pod_uid, node, message, labels, owner_kind, owner_name, fields"
+    with Journal(paths.create().journal) as journal:
+        journal.append([Batch([left])])
+        with StoreWriter.acquire(paths) as writer:
+            writer.drain(journal)
+    with Store(paths).session() as s:
+        (row,) = s.query(f"SELECT {wanted} FROM logs")
+        raws = s.raw(s.query("SELECT raw_seg, raw_frame, raw_off, raw_len FROM logs"))
+    assert row[:6] == ("shop", "web-1", "app", container_id("a"), "uid-web-1", "worker-1")
+    assert row[6:10] == ("paid", '{"app": "web", "pod-template-hash": "5d"}', "Deployment", "web")
+    assert json.loads(row[10])["kubernetes"]["pod_ip"] == "10.0.0.7"
+    assert raws == [cri("paid")[0].encode()]

@@ -31,6 +31,9 @@ class Key(NamedTuple):
     name: str = ""
 
 
+_NOTHING = msgspec.Raw(b"null")
+
+
 class _Owner(msgspec.Struct):
     kind: str = ""
     name: str = ""
@@ -42,9 +45,9 @@ class _Meta(msgspec.Struct):
     namespace: str = ""
     uid: str = ""
     creationTimestamp: str | None = ""
-    labels: msgspec.Raw | None = None
-    annotations: msgspec.Raw | None = None
-    ownerReferences: msgspec.Raw | None = None
+    labels: msgspec.Raw = _NOTHING
+    annotations: msgspec.Raw = _NOTHING
+    ownerReferences: msgspec.Raw = _NOTHING
 
 
 class _Spec(msgspec.Struct):
@@ -81,8 +84,8 @@ class _Object(msgspec.Struct):
 
 
 _object = msgspec.json.Decoder(_Object).decode
-_texts = msgspec.json.Decoder(dict[str, str]).decode
-_owners = msgspec.json.Decoder(list[_Owner]).decode
+_texts = msgspec.json.Decoder(dict[str, str] | None).decode
+_owners = msgspec.json.Decoder(list[_Owner] | None).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +119,7 @@ class Entry:
         self.key = Key(meta.namespace, meta.name) if meta.namespace else Key(meta.name)
         self.uid = meta.uid
         self.node = found.spec.nodeName if found.spec else ""
-        annotations = _texts(meta.annotations) if meta.annotations else {}
+        annotations = _texts(meta.annotations) or {}
         #: what it says of its logs, without the prefix: {"exclude_stderr": "true"}
         self.told = {k.removeprefix(ANNOTATIONS): v for k, v in annotations.items() if k.startswith(ANNOTATIONS)}
         containers = _containers(status)
@@ -147,17 +150,21 @@ def _members(meta: _Meta, node: str, status: _Status, wanted: Wanted) -> bytes:
     made = []
     if meta.namespace and meta.uid:
         made.append(b'"pod_id":' + _encode(meta.uid))
-    if meta.labels is not None and wanted.labels:
+    if _is_there(meta.labels) and wanted.labels:
         made.append(b'"labels":' + _compact(meta.labels))
-    if meta.annotations is not None and wanted.annotations:
+    if _is_there(meta.annotations) and wanted.annotations:
         made.append(b'"annotations":' + _compact(meta.annotations))
-    if meta.ownerReferences is not None and wanted.owner_references:
+    if _is_there(meta.ownerReferences) and wanted.owner_references:
         made.append(b'"ownerReferences":' + _compact(meta.ownerReferences))
     if node:
         made.append(b'"host":' + _encode(node))
     if status.podIP is not None:
         made.append(b'"pod_ip":' + _encode(status.podIP))
     return b",".join(made)
+
+
+def _is_there(raw: msgspec.Raw) -> bool:
+    return bytes(raw) != b"null"
 
 
 def _compact(raw: msgspec.Raw) -> bytes:
@@ -193,13 +200,13 @@ def workload_of(meta: _Meta) -> dict[str, str]:
     A ReplicaSet is its Deployment's, and a Job its CronJob's, when it is called as these controllers call what they
     make: the hash in the pod's labels, the time of the schedule just before the pod began.
     """
-    owners = _owners(meta.ownerReferences) if meta.ownerReferences else []
+    owners = _owners(meta.ownerReferences) or []
     owner = next((o for o in owners if o.controller), None)
     if owner is None:
         return {"kind": "Pod", "name": meta.name}
     kind, name = owner.kind, owner.name
     if kind == "ReplicaSet":
-        labels = _texts(meta.labels) if meta.labels else {}
+        labels = _texts(meta.labels) or {}
         for label, above in _REPLICA_SETS.items():
             ending = f"-{labels[label]}" if labels.get(label) else ""
             if ending and name.endswith(ending) and name != ending:

@@ -7,7 +7,9 @@ from collections.abc import Callable
 
 from kubewitness.errors import Malformed
 from kubewitness.formats import admission, events, logs, objects
+from kubewitness.formats.about import About, about, filled
 from kubewitness.formats.audit import OwnerReference
+from kubewitness.formats.logshapes import with_members
 from kubewitness.formats.names import object_key, record_key, resource_of_kind, user_kind
 from kubewitness.record import Chunk, Note
 from kubewitness.store import rows_audit
@@ -20,6 +22,7 @@ RowsOf = Callable[[Chunk, int, list[Row], list[Reject]], None]
 RowOf = Callable[[Chunk, int, bytes, Note, bytes, int], Row]
 
 _NO_NOTE = Note()
+_NOTHING_SAID = About()
 
 
 def _each(row_of: RowOf) -> RowsOf:
@@ -187,6 +190,11 @@ def _log(chunk: Chunk, index: int, raw: bytes, note: Note, key: bytes, start: in
     node = ""
     if chunk.origin is not None:
         where, node = logs.place(file, chunk.origin.target), chunk.origin.node
+    said, fields = _NOTHING_SAID, line.fields
+    if chunk.also:
+        said = about(chunk.also)
+        where, node = filled(where, said.place), node or said.node
+        fields = with_members((fields or "{}").encode(), chunk.also).decode()
     text = hashlib.blake2b(raw, digest_size=16).hexdigest()
     return (
         us or chunk.received_us,
@@ -199,10 +207,10 @@ def _log(chunk: Chunk, index: int, raw: bytes, note: Note, key: bytes, start: in
         line.stream,
         line.severity,
         line.message,
-        line.fields,
-        "",
-        "",
-        "",
+        fields,
+        said.labels,
+        said.owner_kind,
+        said.owner_name,
         file,
         offset if offset >= 0 else None,
         *_tail(

@@ -1,0 +1,353 @@
+"""Filter `kubernetes` and the API server: one watch, bounded waits, and what happens when it does not answer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from kubewitness.contracts import Batch, Taken
+from kubewitness.filters.kubernetes import Kubernetes
+from kubewitness.kube import mirror
+from kubewitness.pipeline.filtering import Filters, FilterSink, Step
+from kubewitness.record import Chunk
+from tests.fake_apiserver import FakeApiServer, status
+from tests.filters.pods import container_id, cri, lines_of, log_file, pod, shown
+from tests.inputs.events_recording import until
+
+PODS = "/api/v1/pods"
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kubewitness.kube.backoff.random.uniform", lambda a, b: 0.02)
+    monkeypatch.setattr(mirror, "_SHORT", 0.0)
+    monkeypatch.delenv("NODE_NAME", raising=False)
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[FakeApiServer]:
+    async with FakeApiServer() as fake:
+        fake.put_thing("pods", "web-1", **pod())
+        yield fake
+
+
+class Recording:
+    """What came out of the filter, and the filter."""
+
+    def __init__(self, filter_: Kubernetes) -> None:
+        self.filter = filter_
+        self.chunks: list[Chunk] = []
+        self._filters = Filters([Step(filter_, lambda tag: True)])
+        self._sink = FilterSink(self, self._filters)
+
+    async def put(self, batch: Batch, *, wait: bool = True) -> Taken:
+        self.chunks += batch.chunks
+        return Taken(sum(map(len, batch.chunks)), 0)
+
+    async def position(self, name: str) -> bytes | None:
+        return None
+
+    async def say(self, *chunks: Chunk) -> list[Any]:
+        """Puts lines through as an input does; the records."""
+        self.chunks.clear()
+        await self._sink.put(Batch(chunks))
+        return [r.get("kubernetes", {}) for r in shown(self.chunks)]
+
+    async def line(self, name: str = "web-1", letter: str = "a", **more: Any) -> dict[str, Any]:
+        (said,) = await self.say(lines_of(log_file(name, letter=letter), cri("x"), **more))
+        assert isinstance(said, dict)
+        return said
+
+    @property
+    def health(self) -> Any:
+        return self.filter.health()
+
+
+@contextlib.asynccontextmanager
+async def running(server: FakeApiServer | str, *keys: tuple[str, str]) -> AsyncIterator[Recording]:
+    url = server if isinstance(server, str) else server.url
+    given = [("kube_url", url), ("kube_node_name", "worker-1"), ("kube_meta_wait", "3s"), *keys]
+    recording = Recording(Kubernetes([*dict(given).items()]))
+    task = asyncio.create_task(recording.filter.serve())
+    try:
+        yield recording
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+    assert task.cancelled()
+
+
+def asked(server: FakeApiServer, path: str) -> list[dict[str, str]]:
+    return [query for found, query in server.requests if found == path]
+
+
+def refusing(path: str, code: int, *, watch: bool | None = None) -> Callable[[web.Request], Any]:
+    async def fault(request: web.Request) -> web.StreamResponse | None:
+        if not request.path.startswith(path) or (watch is not None and watch != ("watch" in request.query)):
+            return None
+        return status(code, "Forbidden" if code == 403 else "ServiceUnavailable")
+
+    return fault
+
+
+async def test_one_list_and_one_watch_of_the_nodes_pods_are_for_all_of_them(server: FakeApiServer) -> None:
+    for i in range(30):
+        server.put_thing("pods", f"app-{i}", **pod(f"app-{i}"))
+    server.put_thing("pods", "far", **pod("far", node="worker-2"))
+    async with running(server) as recording:
+        for i in range(30):
+            assert (await recording.line(f"app-{i}"))["pod_id"] == f"uid-app-{i}"
+        await until(lambda: recording.health["pods"]["connected"])
+        assert recording.health["pods"]["known"] == 31
+    list_, watch = asked(server, PODS)
+    assert (list_["fieldSelector"], list_["resourceVersion"]) == ("spec.nodeName=worker-1", "0")
+    assert (watch["watch"], watch["fieldSelector"]) == ("1", "spec.nodeName=worker-1")
+    assert len(server.requests) == 2
+
+
+async def test_the_first_line_waits_for_the_first_list(server: FakeApiServer) -> None:
+    gate = asyncio.Event()
+
+    async def slow(request: web.Request) -> None:
+        await gate.wait()
+
+    server.faults.append(slow)
+    async with running(server) as recording:
+        line = asyncio.create_task(recording.line())
+        await asyncio.sleep(0.05)
+        assert not line.done()
+        gate.set()
+        assert (await line)["pod_id"] == "uid-web-1"
+
+
+async def test_labels_follow_the_pods_and_a_new_pod_is_known_before_its_first_line(server: FakeApiServer) -> None:
+    async with running(server) as recording:
+        assert (await recording.line())["labels"] == {"app": "web"}
+        await until(lambda: recording.health["pods"]["connected"])
+        server.put_thing("pods", "web-1", **pod(labels={"app": "new"}))
+        server.put_thing("pods", "web-2", **pod("web-2"))
+        await until(lambda: recording.health["pods"]["known"] == 2)
+        assert (await recording.line())["labels"] == {"app": "new"}
+        assert (await recording.line("web-2"))["pod_id"] == "uid-web-2"
+    assert recording.health["pods"]["fetches"] == 0
+
+
+async def test_the_last_lines_of_a_deleted_pod_keep_its_metadata(server: FakeApiServer) -> None:
+    async with running(server) as recording:
+        await recording.line()
+        await until(lambda: recording.health["pods"]["connected"])
+        server.delete_thing("pods", "web-1")
+        await until(lambda: recording.health["pods"]["known"] == 0)
+        assert (await recording.line())["pod_id"] == "uid-web-1"
+        # the next one of that name has another container, and each line is of the one that wrote it
+        later = pod(uid="uid-later")
+        later["status"]["containerStatuses"][0] |= {"containerID": f"containerd://{container_id('b')}", "lastState": {}}
+        server.put_thing("pods", "web-1", **later)
+        await until(lambda: recording.health["pods"]["known"] == 1)
+        assert (await recording.line(letter="a"))["pod_id"] == "uid-web-1"
+        assert (await recording.line(letter="9"))["pod_id"] == "uid-web-1"
+        assert (await recording.line(letter="b"))["pod_id"] == "uid-later"
+        # not yet in a status
+        assert (await recording.line(letter="c"))["pod_id"] == "uid-later"
+
+
+async def test_a_file_in_a_folder_of_another_uid_is_not_given_a_namesakes_metadata(server: FakeApiServer) -> None:
+    target = "/var/log/pods/shop_web-1_01234567-89ab-cdef-0123-456789abcdef/app/0.log"
+    async with running(server) as recording:
+        assert "pod_id" not in await recording.line(letter="e", target=target)
+        assert recording.health["missing"] == 1
+        assert (await recording.line())["pod_id"] == "uid-web-1"
+
+
+async def test_a_pod_that_the_watch_has_not_is_asked_for_once(server: FakeApiServer) -> None:
+    server.put_thing("pods", "far", **pod("far", node="worker-2"))
+    async with running(server) as recording:
+        for _ in range(3):
+            assert (await recording.line("far"))["host"] == "worker-2"
+            assert "pod_id" not in await recording.line("gone")
+        assert recording.health["missing"] == 3
+    assert len(asked(server, "/api/v1/namespaces/shop/pods/far")) == 1
+    assert len(asked(server, "/api/v1/namespaces/shop/pods/gone")) == 1
+
+
+async def test_a_pod_that_was_asked_for_is_asked_for_again_after_its_time_without_a_wait(server: FakeApiServer) -> None:
+    server.put_thing("pods", "far", **pod("far", node="worker-2"))
+    async with running(server, ("kube_meta_cache_ttl", "100ms")) as recording:
+        assert (await recording.line("far"))["labels"] == {"app": "web"}
+        server.put_thing("pods", "far", **pod("far", node="worker-2", labels={"app": "new"}))
+        await asyncio.sleep(0.11)
+        await recording.line("far")
+        await until(lambda: recording.health["pods"]["fetches"] == 2)
+        await asyncio.sleep(0.01)
+        assert (await recording.line("far"))["labels"] == {"app": "new"}
+        assert recording.health["pods"]["waits"] == 1
+
+
+async def test_pods_that_are_slow_to_be_had_are_waited_for_together_and_hold_up_nobody_else(
+    server: FakeApiServer,
+) -> None:
+    async def slow(request: web.Request) -> None:
+        if "/pods/" in request.path:
+            await asyncio.sleep(60)
+
+    server.faults.append(slow)
+    async with running(server, ("kube_meta_wait", "300ms")) as recording:
+        await recording.line()
+        before = time.monotonic()
+        strangers = [lines_of(log_file(f"stranger-{i}"), cri("x")) for i in range(20)]
+        other = Recording(recording.filter)
+        waiting = asyncio.create_task(recording.say(*strangers))
+        await asyncio.sleep(0)
+        assert (await other.line())["pod_id"] == "uid-web-1"
+        assert not waiting.done()
+        said = await waiting
+        assert time.monotonic() - before < 3
+        assert {frozenset(s) for s in said} == {
+            frozenset({"pod_name", "namespace_name", "container_name", "docker_id"})
+        }
+        assert recording.health["missing"] == 20
+        # and then no longer
+        assert recording.filter.missing(strangers[0]) is None
+
+
+async def test_without_an_api_server_records_wait_once_and_go_on_and_it_says_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    fake = FakeApiServer()
+    await fake.start()
+    await fake.stop()  # its port stays free, and is known
+    async with running(fake, ("kube_meta_wait", "200ms")) as recording:
+        assert "pod_id" not in await recording.line()
+        assert recording.filter.missing(lines_of(log_file("other"), cri("x"))) is None
+        health = recording.health
+        assert (health["missing"], health["pods"]["state"], health["pods"]["timeouts"]) == (1, "failing", 1)
+        assert "Cannot connect" in health["pods"]["last_error"]
+        assert "records go on without metadata" in caplog.text
+        fake.put_thing("pods", "web-1", **pod())
+        await fake.start()
+        try:
+            await until(lambda: recording.health["pods"]["connected"])
+            assert (await recording.line())["pod_id"] == "uid-web-1"
+        finally:
+            await fake.stop()
+
+
+async def test_without_the_right_to_list_pods_are_asked_for_one_by_one_and_the_right_is_named(
+    server: FakeApiServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.faults.append(refusing(PODS, 403))
+    async with running(server) as recording:
+        assert (await recording.line())["pod_id"] == "uid-web-1"
+        assert recording.health["pods"]["missing_rights"] == ["list pods"]
+        assert "not allowed to list pods" in caplog.text
+        server.faults.clear()
+        await until(lambda: recording.health["pods"]["connected"])
+        assert recording.health["pods"]["missing_rights"] == []
+
+
+async def test_without_the_right_to_watch_pods_are_listed_again(
+    server: FakeApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mirror, "_POLL", 0.05)
+    server.faults.append(refusing(PODS, 403, watch=True))
+    async with running(server) as recording:
+        await recording.line()
+        server.put_thing("pods", "web-2", **pod("web-2"))
+        await until(lambda: recording.health["pods"]["known"] == 2)
+        assert recording.health["pods"]["state"] == "polling"
+        assert recording.health["pods"]["missing_rights"] == ["watch pods"]
+
+
+async def test_without_the_right_to_get_the_watch_is_given_a_moment(
+    server: FakeApiServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.faults.append(refusing("/api/v1/namespaces/shop/pods", 403))
+    async with running(server) as recording:
+        await recording.line()
+        await until(lambda: recording.health["pods"]["connected"])
+        line = asyncio.create_task(recording.line("late"))
+        await until(lambda: "get pods" in recording.health["pods"]["missing_rights"])
+        server.put_thing("pods", "late", **pod("late"))
+        assert (await line)["pod_id"] == "uid-late"
+        assert "not allowed to get pods" in caplog.text
+
+
+async def test_a_version_that_is_too_old_is_listed_anew_and_what_is_gone_is_known_to_be(server: FakeApiServer) -> None:
+    server.put_thing("pods", "web-2", **pod("web-2"))
+    async with running(server) as recording:
+        await recording.line()
+        await until(lambda: recording.health["pods"]["connected"])
+        server.frozen = True
+        server.delete_thing("pods", "web-2")
+        server.put_thing("pods", "web-3", **pod("web-3"))
+        server.compacted = server.version + 1
+        server.version += 2
+        server.frozen = False
+        server.break_connections()
+        await until(lambda: recording.health["pods"]["expired"] == 1 and recording.health["pods"]["connected"])
+        assert recording.health["pods"]["known"] == 2
+        assert (await recording.line("web-3"))["pod_id"] == "uid-web-3"
+
+
+# --- which pods ------------------------------------------------------------------------------------------------------
+
+
+async def test_the_node_is_that_of_our_own_pod(
+    server: FakeApiServer, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "namespace").write_text("shop\n")
+    monkeypatch.setenv("HOSTNAME", "web-1")
+    keys = (("kube_node_name", ""), ("kube_namespace_file", str(tmp_path / "namespace")))
+    async with running(server, *keys) as recording:
+        await recording.line()
+    assert asked(server, PODS)[0]["fieldSelector"] == "spec.nodeName=worker-1"
+    # on the host's network a pod is called as its node
+    server.requests.clear()
+    monkeypatch.setenv("HOSTNAME", "worker-1")
+    async with running(server, *keys) as recording:
+        await recording.line()
+    assert [q["fieldSelector"] for q in asked(server, PODS)][:2] == ["spec.nodeName=worker-1"] * 2
+    # and else all of the cluster are watched
+    server.requests.clear()
+    monkeypatch.setenv("HOSTNAME", "laptop")
+    async with running(server, *keys) as recording:
+        await recording.line()
+    assert "fieldSelector" not in asked(server, PODS)[1]
+
+
+async def test_who_is_sent_logs_of_other_nodes_watches_all_of_the_cluster(
+    server: FakeApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NODE_NAME", "worker-1")
+    server.put_thing("pods", "far", **pod("far", node="worker-2"))
+    async with running(server, ("kube_node_name", "")) as recording:
+        assert (await recording.line("far"))["host"] == "worker-2"  # a file of ours: a pod that moved
+        await until(lambda: recording.health["pods"]["connected"])
+        server.put_thing("pods", "farther", **pod("farther", node="worker-3"))
+        assert (await recording.line("farther", known=False))["host"] == "worker-3"
+        server.put_thing("pods", "another", **pod("another", node="worker-1"))  # wakes the watch
+        await until(lambda: recording.health["pods"]["lists"] == 2 and recording.health["pods"]["connected"])
+    assert [q.get("fieldSelector", "") for q in asked(server, PODS) if "watch" not in q] == [
+        "spec.nodeName=worker-1", "",
+    ]  # fmt: skip
+
+
+async def test_namespaces_have_a_watch_of_their_own_only_when_they_are_wanted(server: FakeApiServer) -> None:
+    server.put_thing("namespaces", "shop", metadata={"namespace": "", "labels": {"env": "prod"}})
+    async with running(server, ("namespace_labels", "on")) as recording:
+        await recording.say(lines_of(log_file(), cri("x")))
+        (record,) = shown(recording.chunks)
+        assert record["kubernetes_namespace"] == {"name": "shop", "labels": {"env": "prod"}}
+        assert record["kubernetes"]["pod_id"] == "uid-web-1"
+        assert recording.health["namespaces"]["known"] == 1
+    server.requests.clear()
+    async with running(server, ("namespace_labels", "on"), ("namespace_metadata_only", "on")) as recording:
+        await recording.say(lines_of(log_file(), cri("x")))
+        assert list(shown(recording.chunks)[0])[4:] == ["kubernetes_namespace"]
+    assert asked(server, PODS) == []
