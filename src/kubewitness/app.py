@@ -137,14 +137,14 @@ class Recorder:
             yield ""
             return
         from kubewitness.store import Store
-        from kubewitness.store.sandbox import sql_rows
+        from kubewitness.store.sandbox import run_sql
         from kubewitness.web.server import Server
 
         store = Store(self.paths)
         server = Server(
             store.session,
             lambda: self._health(committer, keeper),
-            lambda query, gone: sql_rows(store, query, gone),
+            lambda query, stop: run_sql(store, query, stop=stop),
             host=self.serving.host,
             port=self.serving.port,
             token_file=self.serving.token_file,

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from kubewitness.cli import build_parser, main, record
-from kubewitness.cli.deploy import PARTS, manifest
+from kubewitness.manifests import PARTS, manifest
 
 ROOT = Path(__file__).resolve().parents[2]
 

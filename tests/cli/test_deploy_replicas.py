@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kubewitness.cli import build_parser, main, record
-from kubewitness.cli.deploy import manifest
+from kubewitness.manifests import manifest
 from tests.cli.test_deploy import STORE, documents, recorder
 
 

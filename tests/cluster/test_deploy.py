@@ -7,7 +7,7 @@ import json
 import pytest
 import yaml
 
-from kubewitness.cli.deploy import manifest
+from kubewitness.manifests import manifest
 from tests.cluster.harness import Binaries, ControlPlane, Options
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]

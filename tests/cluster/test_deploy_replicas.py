@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kubewitness.cli.deploy import manifest
+from kubewitness.manifests import manifest
 from tests.cluster.harness import Binaries, ControlPlane, Options, until
 from tests.cluster.replica import Replica
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from kubewitness.cli.deploy import manifest
+from kubewitness.manifests import manifest
 from tests.cluster.harness import Binaries, ControlPlane, Options, until
 from tests.cluster.harness.ports import free_port
 from tests.cluster.recorder import Recorder

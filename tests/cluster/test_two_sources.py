@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from kubewitness.cli.deploy import manifest
 from kubewitness.config.state import state_paths
+from kubewitness.manifests import manifest
 from kubewitness.questions import search
 from kubewitness.questions.filters import Filter, parse_words
 from kubewitness.questions.model import TimelineRow

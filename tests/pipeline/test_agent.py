@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from kubewitness.cli.deploy import manifest
+from kubewitness.manifests import manifest
 from tests.cluster.harness.ports import free_port
 
 pytestmark = pytest.mark.timeout(120)

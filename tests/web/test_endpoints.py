@@ -31,7 +31,7 @@ def session(tmp_path: Path) -> Iterator[Session]:
 
 def asked(session: Session, name: str, **params: str) -> Any:
     endpoint = next(e for e in ENDPOINTS if e.name == name)
-    assert set(params) <= {p for p, _ in endpoint.parameters}
+    assert set(params) <= {p.name for p in endpoint.parameters}
     return msgspec.to_builtins(endpoint.ask(session, {k: [v] for k, v in params.items()}))
 
 

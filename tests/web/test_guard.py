@@ -14,6 +14,7 @@ from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
 
 from kubewitness.errors import UsageError
+from kubewitness.store.sandbox import SqlResult
 from kubewitness.web.guard import parse_listen
 from kubewitness.web.server import Server
 
@@ -27,6 +28,9 @@ class NothingRecorded:
     def raw(self, pointers: Any, /) -> list[bytes]:
         return []
 
+    def interrupt(self) -> None:
+        pass
+
 
 def server(**options: Any) -> Server:
     source = {"connected": True, "lag_s": 0.5, "missing": ['a "b"']}
@@ -35,11 +39,11 @@ def server(**options: Any) -> Server:
     return Server(lambda: contextlib.nullcontext(NothingRecorded()), lambda: health, answer_sql, **options)
 
 
-def answer_sql(query: str, gone: threading.Event) -> list[dict[str, object]]:
+def answer_sql(query: str, gone: threading.Event) -> SqlResult:
     """Runs until the caller goes away, or answers at once."""
     if query == "slow":
         abandoned.append(gone.wait(20))
-    return [{"query": query}]
+    return SqlResult(["query"], [(query,)], types=["VARCHAR"])
 
 
 #: for every slow query that ended: whether it ended because its caller went away
@@ -151,10 +155,11 @@ async def test_the_api_describes_every_question(client: TestClient[Any, Any]) ->
     assert set(paths) == {
         f"/api/v1/{name}"
         for name in (
-            *("who", "timeline", "show", "trace", "diff", "granted", "search", "findings", "top"),
-            *("sql", "status"),
+            *("who", "timeline", "show", "trace", "diff", "granted", "search", "findings", "top", "record"),
+            *("board", "histogram", "states", "complete", "line", "examples", "facets", "revisions"),
+            *("sql", "status", "tail", "deploy"),
         )
-    }
+    } | {"/metrics", "/healthz", "/readyz"}
 
 
 async def test_sql_runs_one_query_and_takes_no_other_parameter(client: TestClient[Any, Any]) -> None:

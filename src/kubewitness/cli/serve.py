@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
 async def serve(paths: StatePaths, listen: str, token_file: Path | None) -> int:
     """Serves a state until SIGINT or SIGTERM."""
     from kubewitness.store import Store
-    from kubewitness.store.sandbox import sql_rows
+    from kubewitness.store.sandbox import run_sql
     from kubewitness.web.guard import parse_listen
     from kubewitness.web.server import DEFAULT_PORT, Server
 
@@ -46,7 +46,7 @@ async def serve(paths: StatePaths, listen: str, token_file: Path | None) -> int:
     server = Server(
         store.session,
         lambda: health_of(paths),
-        lambda query, gone: sql_rows(store, query, gone),
+        lambda query, stop: run_sql(store, query, stop=stop),
         host=host,
         port=port,
         token_file=token_file,

@@ -85,11 +85,11 @@ def _silent_start(facts: Facts, begins: int, first: int) -> int | None:
 def _silences(facts: Facts, since: int, until: int) -> list[Gap]:
     return [
         Gap("audit", format_us(a), format_us(b), "no audit record for minutes: the recording had stopped")
-        for a, b in _silent(facts, since, until)
+        for a, b in silent(facts, since, until)
     ]
 
 
-def _silent(facts: Facts, since: int, until: int) -> list[tuple[int, int]]:
+def silent(facts: Facts, since: int, until: int) -> list[tuple[int, int]]:
     """Stretches without any audit record, only looked for when the window is longer than one could be."""
     if until - since < _SILENCE_US or until - since > _DAY_US:
         return []
@@ -111,8 +111,8 @@ def unbroken(facts: Facts, began: Iterable[int]) -> Window | None:
     sql = "SELECT epoch_us(max(ts)) FROM audit WHERE cluster = ? AND ts >= make_timestamp(?)"
     last = int(facts.session.query(sql, [facts.cluster, first])[0][0] or first)
     since = max(first, last - _DAY_US)
-    silent = _silent(facts, since, last)
-    return Window(silent[-1][1] if silent else since, last)
+    stopped = silent(facts, since, last)
+    return Window(stopped[-1][1] if stopped else since, last)
 
 
 def near_names(facts: Facts, ref: Ref) -> list[str]:

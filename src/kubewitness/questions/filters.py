@@ -145,10 +145,7 @@ def _add(view: View, c: Condition, parts: list[str], params: list[Any]) -> None:
         _add_id(c, parts, params)
         return
     if c.field == "kind" and c.operator in ("=", "!="):
-        words = [find_resource(w) for w in c.value.split(",")]
-        marks = ", ".join("?" * len(words))
-        parts.append(f"{'NOT ' if c.operator == '!=' else ''}coalesce(resource, '') IN ({marks})")
-        params += [w.resource for w in words]
+        _add_kind(view, c, parts, params)
         return
     column = view.fields.get(c.field, c.field)
     if column == "ts":
@@ -162,6 +159,15 @@ def _add(view: View, c: Condition, parts: list[str], params: list[Any]) -> None:
         params.append(value)
     else:
         _add_text(c, column, parts, params)
+
+
+def _add_kind(view: View, c: Condition, parts: list[str], params: list[Any]) -> None:
+    """By the resource that a word means; findings have kinds only."""
+    words = [find_resource(w) for w in c.value.split(",")]
+    by_resource = "resource" in view.fields
+    column = "coalesce(resource, '')" if by_resource else "lower(coalesce(kind, ''))"
+    parts.append(f"{'NOT ' if c.operator == '!=' else ''}{column} IN ({', '.join('?' * len(words))})")
+    params += [w.resource if by_resource else (w.kind or w.resource).lower() for w in words]
 
 
 def _compare(c: Condition) -> str:

@@ -11,6 +11,7 @@ from kubewitness.questions.factrows import pointer_of
 from kubewitness.questions.facts import Facts, RawPointer, Session
 from kubewitness.questions.filters import Filter, asks_for_stages, tables_for, where
 from kubewitness.questions.model import TimelineRow
+from kubewitness.questions.paging import Place, after
 from kubewitness.questions.views import View
 
 _NOWHERE: RawPointer = (0, 0, 0, 0)
@@ -25,6 +26,8 @@ class SearchQuestion(msgspec.Struct):
     ascending: bool = False
     #: with the records' original bytes
     raw: bool = False
+    #: where the page before ended; newest first only
+    place: Place | None = None
 
 
 class SearchAnswer(msgspec.Struct):
@@ -33,12 +36,18 @@ class SearchAnswer(msgspec.Struct):
     raws: list[bytes] = msgspec.field(default_factory=list)
     #: whether there are more rows than the limit
     more: bool = False
+    #: where the next page begins, when there is one; newest first only
+    next: Place | None = None
 
 
 def ask(session: Session, question: SearchQuestion) -> SearchAnswer:
     """The newest matches of all tables that have every field asked for. The stages of a request are one row, unless
     they themselves are asked for: with `raw`, a stage, an id or an auditID."""
     apart = question.raw or asks_for_stages(question.filter.conditions)
+    limit = question.limit
+    if question.place is not None:
+        narrowed = msgspec.structs.replace(question.filter, until=_sooner(question.filter.until, question.place.at))
+        question = msgspec.structs.replace(question, filter=narrowed, limit=limit + len(question.place.given))
     found: list[_Found] = []
     more = False
     for view in tables_for(question.filter.conditions):
@@ -49,12 +58,19 @@ def ask(session: Session, question: SearchQuestion) -> SearchAnswer:
         else:
             found += _records(session, view, question)
     pick = heapq.nsmallest if question.ascending else heapq.nlargest
-    chosen = pick(question.limit, found, key=lambda f: f[0])
+    if question.place is not None:
+        found = [f for f in found if question.place.admits(f[0], f[1].id)]
+    chosen = pick(limit, found, key=lambda f: f[0])
     more = more or len(found) > len(chosen)
+    onward = after(((f[0], f[1].id) for f in chosen), question.place) if more and not question.ascending else None
     if not question.raw:  # a session is shown at its beginning
         chosen.sort(key=lambda f: f[1].when, reverse=not question.ascending)
     raws = session.raw([pointer for _, _, pointer in chosen]) if question.raw else []
-    return SearchAnswer([row for _, row, _ in chosen], raws, more)
+    return SearchAnswer([row for _, row, _ in chosen], raws, more, onward)
+
+
+def _sooner(until: int | None, at: int) -> int:
+    return at if until is None else min(until, at)
 
 
 def _records(session: Session, view: View, question: SearchQuestion) -> list[_Found]:

@@ -11,7 +11,7 @@ from kubewitness.questions.filters import Filter, tables_for, where
 from kubewitness.questions.model import TimelineRow
 
 #: a record may become visible this much after its time of arrival: batches are committed together
-_LATE_US = 10_000_000
+LATE_US = 10_000_000
 _MOST = 10_000
 
 
@@ -32,13 +32,18 @@ class Follower:
 
     def poll(self, session: Session) -> list[TimelineRow]:
         """Records that arrived since the last call, in order of arrival."""
+        return [row for _, row in self.arrivals(session)]
+
+    def arrivals(self, session: Session) -> list[tuple[int, TimelineRow]]:
+        """The same, each with its time of arrival (microseconds UTC); at most so many of a table at once."""
         found: list[tuple[int, TimelineRow]] = []
-        horizon = max(self.since, self._newest - _LATE_US)
+        horizon = max(self.since, self._newest - LATE_US)
+        most = _MOST + len(self._seen)  # what was shown already must not hide the rest of a burst
         for view in tables_for(self.filter.conditions):
             condition, params = where(view, self.filter)
             sql = (
                 f"SELECT {view.select}, epoch_us(arrived_ts), record_key FROM {view.table} "  # noqa: S608
-                f"WHERE {condition} AND arrived_ts > make_timestamp(?) ORDER BY arrived_ts LIMIT {_MOST}"
+                f"WHERE {condition} AND arrived_ts > make_timestamp(?) ORDER BY arrived_ts LIMIT {most}"
             )
             for values in session.query(sql, [*params, horizon]):
                 key = self._key(view.table, values[-1], values)
@@ -48,8 +53,8 @@ class Follower:
         found.sort(key=lambda f: (f[0], f[1].when))
         if found:
             self._newest = max(self._newest, found[-1][0])
-            self._seen = {k: t for k, t in self._seen.items() if t > self._newest - 2 * _LATE_US}
-        return [row for _, row in found]
+            self._seen = {k: t for k, t in self._seen.items() if t > self._newest - 2 * LATE_US}
+        return found
 
     @staticmethod
     def _key(table: str, key: Any, values: tuple[Any, ...]) -> bytes:

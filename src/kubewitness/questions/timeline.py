@@ -10,6 +10,7 @@ from kubewitness.questions import coverage, deeds
 from kubewitness.questions.facts import Facts, Session, Window
 from kubewitness.questions.lives import choose
 from kubewitness.questions.model import TimelineRow
+from kubewitness.questions.paging import Place, after
 from kubewitness.questions.targets import Ref
 from kubewitness.questions.views import VIEWS
 from kubewitness.questions.who.case import Case
@@ -29,6 +30,8 @@ class TimelineQuestion(msgspec.Struct):
     #: reads (get, list, watch) are left out unless asked for
     reads: bool = False
     limit: int = 5000
+    #: where the page before, of newer rows, ended
+    place: Place | None = None
 
 
 class TimelineAnswer(msgspec.Struct):
@@ -36,13 +39,18 @@ class TimelineAnswer(msgspec.Struct):
     more: bool = False
     #: when nothing was found: near names and what was recorded
     hints: list[str] = msgspec.field(default_factory=list)
+    #: where the page of older rows begins, when there is one
+    next: Place | None = None
 
 
 def ask(session: Session, question: TimelineQuestion) -> TimelineAnswer:
     """The newest `limit` rows, oldest first."""
-    ref = question.ref
+    ref, limit, place = question.ref, question.limit, question.place
     case = Case(Facts(session, ref.cluster, Window(question.since, question.until)))
     refs = [ref, *related(case, ref)] if question.related else [ref]
+    if place is not None:
+        until = place.at if question.until is None else min(question.until, place.at)
+        question = msgspec.structs.replace(question, until=until, limit=limit + len(place.given))
     keys = sorted({r.key for r in refs} | {_inner(r).key for r in refs if r.resource == "namespaces"})
     window = _window(case, question)
     found = deeds.of(case.facts, keys, window, question.limit, reads=question.reads)
@@ -50,10 +58,13 @@ def ask(session: Session, question: TimelineQuestion) -> TimelineAnswer:
         found += _rows(session, table, keys, window, question)
     if ref.resource == "pods":
         found += _logs(session, ref, window, question.limit)
+    found = [f for f in found if place is None or place.admits(f[0], f[1].id)]
     found.sort(key=lambda f: f[0])
-    rows = sorted((row for _, row in found[-question.limit :]), key=lambda row: row.when)  # sessions at their beginning
+    shown = found[-limit:]
+    rows = sorted((row for _, row in shown), key=lambda row: row.when)  # sessions at their beginning
     hints = [] if rows else _hints(case, ref)
-    return TimelineAnswer(rows, len(found) > len(rows), hints)
+    more = len(found) > len(rows)
+    return TimelineAnswer(rows, more, hints, after(((at, row.id) for at, row in shown), place) if more else None)
 
 
 def _window(case: Case, question: TimelineQuestion) -> Window:

@@ -17,7 +17,6 @@ from typing import Any
 import duckdb
 
 from kubewitness.errors import KubewitnessError, StateError, UsageError
-from kubewitness.formats.plain import plain
 from kubewitness.store import sqlbase, views
 from kubewitness.store.places import let_read
 from kubewitness.store.session import Session, Store
@@ -67,6 +66,8 @@ class SqlResult:
     columns: list[str]
     rows: list[tuple[Any, ...]] = field(default_factory=list)
     truncated: bool = False
+    #: DuckDB's names of the columns' types
+    types: list[str] = field(default_factory=list)
 
 
 def run_sql(store: Store, sql: str, limits: SqlLimits | None = None, stop: threading.Event | None = None) -> SqlResult:
@@ -90,12 +91,6 @@ def run_sql(store: Store, sql: str, limits: SqlLimits | None = None, stop: threa
             raise _explained(e, session) from e
         finally:
             con.close()
-
-
-def sql_rows(store: Store, sql: str, stop: threading.Event | None = None) -> list[dict[str, Any]]:
-    """As `run_sql` with its usual limits: rows by column name, values as JSON can say them."""
-    result = run_sql(store, sql, stop=stop)
-    return [dict(zip(result.columns, map(plain, row), strict=True)) for row in result.rows]
 
 
 # --- what may be asked -----------------------------------------------------------------------------------------------
@@ -224,7 +219,8 @@ def _execute(
 
 def _fetch(con: duckdb.DuckDBPyConnection, sql: str, limits: SqlLimits) -> SqlResult:
     cursor = con.execute(sql)
-    result = SqlResult([d[0] for d in cursor.description or ()])
+    described = cursor.description or ()
+    result = SqlResult([d[0] for d in described], types=[str(d[1]) for d in described])
     held = 0
     while not result.truncated and (rows := cursor.fetchmany(256)):
         for row in rows:

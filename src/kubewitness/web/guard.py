@@ -96,18 +96,9 @@ class Guard:
     def middleware(self) -> Middleware:
         @web.middleware
         async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
-            response = self.refusal(request) or await _answered(request, handler)
+            response = self.refusal(request) or await handler(request)
             for name, value in _HEADERS.items():
                 response.headers.setdefault(name, value)
             return response
 
         return guarded
-
-
-async def _answered(request: web.Request, handler: Handler) -> web.StreamResponse:
-    try:
-        return await handler(request)
-    except web.HTTPException as e:
-        if e.status < 400:
-            raise
-        return web.json_response({"error": e.reason}, status=e.status)

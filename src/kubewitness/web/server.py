@@ -1,34 +1,46 @@
-"""The HTTP server: questions as JSON, health and metrics, and one page to ask them from."""
+"""The HTTP server: questions as JSON, what arrives as a stream, health and metrics, and one page to ask them from."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-import msgspec
 from aiohttp import web
 
-from kubewitness import __version__
+from kubewitness import manifests
 from kubewitness.errors import KubewitnessError, UsageError
-from kubewitness.questions.facts import Session
+from kubewitness.formats.plain import plain
+from kubewitness.web import openapi, sending
+from kubewitness.web.asking import Page
 from kubewitness.web.endpoints import ENDPOINTS, Endpoint
-from kubewitness.web.guard import Guard
+from kubewitness.web.guard import Guard, Handler
 from kubewitness.web.metrics import prometheus
+from kubewitness.web.others import DEPLOY, OTHERS, SqlAnswer, SqlColumn, SqlQuestion
+from kubewitness.web.params import check, one
+from kubewitness.web.running import Questions, Sessions
+from kubewitness.web.sending import body_of, json
+from kubewitness.web.tailing import Tails
 
 DEFAULT_PORT = 8420
 
-#: Questions answered at the same time; more wait. Each holds a database connection and a thread.
-CONCURRENT_QUESTIONS = 4
-
-Sessions = Callable[[], AbstractContextManager[Session]]
 Health = Callable[[], Mapping[str, object]]
-#: runs one SELECT within limits and returns its rows; setting the event ends it early
-Sql = Callable[[str, threading.Event], Sequence[Mapping[str, object]]]
+
+
+class SqlResult(Protocol):
+    """What a SELECT gave; `truncated`: not all of it."""
+
+    columns: list[str]
+    types: list[str]
+    rows: list[tuple[Any, ...]]
+    truncated: bool
+
+
+#: runs one SELECT within limits; setting the event ends it early
+Sql = Callable[[str, threading.Event], SqlResult]
 
 _PAGE_FILES = {
     "/": ("index.html", "text/html"),
@@ -57,18 +69,22 @@ class Server:
         self._health = health
         self._not_ready = not_ready
         self._host, self._port = host, port
-        self._slots = asyncio.Semaphore(CONCURRENT_QUESTIONS)
+        self._questions = Questions()
+        self._tails = Tails(self._questions)
         self._guard = Guard(host, token_file)
         self._runner: web.AppRunner | None = None
 
     def application(self) -> web.Application:
         """The routes; for tests, and for `start`."""
-        app = web.Application(middlewares=[self._guard.middleware()], client_max_size=1024 * 1024)
+        app = web.Application(middlewares=[self._guard.middleware(), sending.middleware], client_max_size=1024 * 1024)
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/api/v1/status", self._status)
         app.router.add_get("/api/v1/sql", self._run_sql)
+        app.router.add_post("/api/v1/sql", self._post_sql)
+        app.router.add_get("/api/v1/tail", self._tail)
+        app.router.add_get("/api/v1/deploy", self._deploy)
         app.router.add_get("/api/openapi.json", self._openapi)
         for endpoint in ENDPOINTS:
             app.router.add_get(f"/api/v1/{endpoint.name}", self._asker(endpoint))
@@ -94,53 +110,53 @@ class Server:
         return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
     async def stop(self) -> None:
+        await self._tails.close()
         if self._runner is not None:
             await self._runner.cleanup()
+        await self._questions.close()
 
     # --- answers -----------------------------------------------------------------------------------------------------
 
-    def _asker(self, endpoint: Endpoint) -> Callable[[web.Request], Any]:
-        known = {name for name, _ in endpoint.parameters}
-
-        async def answer(request: web.Request) -> web.Response:
-            unknown = sorted(set(request.query) - known)
-            if unknown:
-                return _error(f"unknown parameter {unknown[0]!r}; known: {', '.join(sorted(known))}", 400)
-            params = {name: request.query.getall(name) for name in request.query}
-            async with self._slots:
-                return await asyncio.to_thread(self._answered, endpoint, params)
+    def _asker(self, endpoint: Endpoint) -> Handler:
+        async def answer(request: web.Request) -> web.StreamResponse:
+            params = _params(request)
+            check(endpoint.parameters, params)
+            found = await self._questions.ask(self._sessions, lambda session: endpoint.ask(session, params))
+            return _page_of(request, found) if isinstance(found, Page) else json(found)
 
         return answer
 
-    async def _run_sql(self, request: web.Request) -> web.Response:
+    async def _run_sql(self, request: web.Request) -> web.StreamResponse:
         """One SELECT. When the caller goes away, the query ends."""
         query = request.query.get("query", "")
         if not query or set(request.query) != {"query"}:
-            return _error("give one SELECT as parameter 'query', and nothing else", 400)
-        gone = threading.Event()
-        async with self._slots:
-            try:
-                rows = await asyncio.to_thread(self._sql, query, gone)
-            except asyncio.CancelledError:
-                gone.set()
-                raise
-            except UsageError as e:
-                return _error(str(e), 400)
-            except KubewitnessError as e:
-                return _error(str(e), 503)
-        return _json(rows)
+            raise UsageError("give one SELECT as parameter 'query', and nothing else")
+        found = await self._questions.sql(lambda stop: self._sql(query, stop))
+        response = json([dict(zip(found.columns, map(plain, row), strict=True)) for row in found.rows])
+        return sending.with_more(response, more=found.truncated)
 
-    def _answered(self, endpoint: Endpoint, params: Mapping[str, list[str]]) -> web.Response:
-        try:
-            with self._sessions() as session:
-                return _json(endpoint.ask(session, params))
-        except UsageError as e:
-            return _error(str(e), 400)
-        except KubewitnessError as e:
-            return _error(str(e), 503)
+    async def _post_sql(self, request: web.Request) -> web.StreamResponse:
+        """The same, with the columns' types, and whether there is more."""
+        asked = await body_of(request, SqlQuestion)
+        found = await self._questions.sql(lambda stop: self._sql(asked.query, stop))
+        columns = [SqlColumn(name, kind) for name, kind in zip(found.columns, found.types, strict=True)]
+        return json(SqlAnswer(columns, [[plain(v) for v in row] for row in found.rows], found.truncated))
 
-    async def _status(self, _request: web.Request) -> web.Response:
-        return _json(await asyncio.to_thread(self._health))
+    async def _tail(self, request: web.Request) -> web.StreamResponse:
+        return await self._tails.follow(request, _params(request), lambda: self._sessions)
+
+    async def _deploy(self, request: web.Request) -> web.StreamResponse:
+        """What `kubewitness deploy PART` prints; without a part, which there are."""
+        params = _params(request)
+        check(DEPLOY, params)
+        part = one(params, "for")
+        if not part:
+            return json([{"name": name, "title": title} for name, title in manifests.PARTS.items()])
+        return web.Response(text=manifests.example(part), content_type="text/plain")
+
+    async def _status(self, request: web.Request) -> web.StreamResponse:
+        check((), _params(request))
+        return json({**await asyncio.to_thread(self._health), "following": self._tails.clients})
 
     async def _metrics(self, _request: web.Request) -> web.Response:
         text = prometheus(await asyncio.to_thread(self._health))
@@ -165,7 +181,7 @@ class Server:
         return web.Response(text=f"{why or 'ok'}\n", status=503 if why else 200)
 
     async def _openapi(self, _request: web.Request) -> web.Response:
-        return _json(openapi())
+        return json(openapi.describe(*OTHERS))
 
     async def _page(self, request: web.Request) -> web.Response:
         name, kind = _PAGE_FILES[request.path]
@@ -173,39 +189,15 @@ class Server:
         return web.Response(text=text, content_type=kind, charset="utf-8")
 
 
-def _json(value: Any, status: int = 200) -> web.Response:
-    return web.Response(body=msgspec.json.encode(value), content_type="application/json", status=status)
+def _params(request: web.Request) -> dict[str, list[str]]:
+    return {name: request.query.getall(name) for name in request.query}
 
 
-def _error(message: str, status: int) -> web.Response:
-    return _json({"error": message}, status)
-
-
-def openapi() -> dict[str, Any]:
-    """The API's description, OpenAPI 3.1."""
-    paths: dict[str, Any] = {}
-    for endpoint in ENDPOINTS:
-        parameters = [
-            {
-                "name": name,
-                "in": "query",
-                "description": text,
-                "required": name == "object",
-                "schema": {"type": "string"},
-            }
-            for name, text in endpoint.parameters
-        ]
-        paths[f"/api/v1/{endpoint.name}"] = _operation(endpoint.name, endpoint.summary, parameters)
-    query = {"name": "query", "in": "query", "required": True, "schema": {"type": "string"}}
-    paths["/api/v1/sql"] = _operation("sql", "One SELECT over the store's views", [query])
-    paths["/api/v1/status"] = _operation("status", "What is being recorded, lag, drops, sizes", [])
-    return {"openapi": "3.1.0", "info": {"title": "kubewitness", "version": __version__}, "paths": paths}
-
-
-def _operation(name: str, summary: str, parameters: list[dict[str, Any]]) -> dict[str, Any]:
-    responses = {
-        "200": {"description": "the answer", "content": {"application/json": {}}},
-        "400": {"description": "the question cannot be understood; `error` says why"},
-        "503": {"description": "the state or store cannot be used; `error` says why"},
-    }
-    return {"get": {"operationId": name, "summary": summary, "parameters": parameters, "responses": responses}}
+def _page_of(request: web.Request, page: Page) -> web.StreamResponse:
+    """A list, as it always was; where it goes on is in the headers (RFC 8288)."""
+    response = json(page.rows)
+    if page.next is not None:
+        onward = request.rel_url.update_query(cursor=page.next)
+        response.headers["Link"] = f'<{onward}>; rel="next"'
+        response.headers["X-Kubewitness-Next"] = page.next
+    return sending.with_more(response, more=page.next is not None)

@@ -1,0 +1,312 @@
+"""The timeline of many objects at once: which objects something happened to in a window, and what, as marks.
+
+A question reads the window twice: once to count each object's records, once to make marks of the objects shown. When
+those are too many to be drawn, marks of one object, source and outcome become one mark for each bin of time.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from kubewitness.errors import UsageError
+from kubewitness.formats.names import kind_of_resource
+from kubewitness.formats.times import format_us
+from kubewitness.questions.facts import Session
+from kubewitness.questions.filters import Filter
+from kubewitness.questions.marks import OUTCOMES, TYPES, MarkTable, Part, bin_width, parts_of, window_of
+from kubewitness.questions.targets import object_text
+
+MOST_ROWS = 5_000
+MOST_MARKS = 100_000
+MOST_BINS = 2_000
+#: more marks than these come without the ids of their records
+_MOST_IDS = 20_000
+#: how often bins are made wider until there are few enough of them
+_WIDER = 6
+
+Group = Literal["owner", "node", "user"]
+_USER_KEY = "(hash(cluster, {actor}) >> 1)::BIGINT"
+
+
+class BoardQuestion(msgspec.Struct):
+    """`group`: `user` makes a row of each user; the others of each object, by the names it has in the cluster."""
+
+    filter: Filter
+    rows: int = 500
+    marks: int = 20_000
+    bins: int = 400
+    group: Group = "owner"
+    reads: bool = False
+    #: rows to leave out: those of the pages before
+    skip: int = 0
+
+
+class BoardRow(msgspec.Struct):
+    """One object (or user). `key` is how `states` takes it; `owner` and `node` as far as records tell."""
+
+    key: str
+    object: str
+    cluster: str
+    kind: str
+    namespace: str
+    name: str
+    owner: str | None
+    node: str | None
+    count: int
+    first: str
+    last: str
+
+
+class Words(msgspec.Struct):
+    what: list[str] = msgspec.field(default_factory=list)
+    actor: list[str] = msgspec.field(default_factory=list)
+
+
+class Marks(msgspec.Struct):
+    """Columns of equal length, by time. `t`: ms since 1970 UTC, of a bin its beginning; `n`: how many; `what`, `actor`
+    (-1: none) are places in the words, of a bin those of one of its records. `id`: the record, "" of a bin."""
+
+    row: list[int] = msgspec.field(default_factory=list)
+    t: list[int] = msgspec.field(default_factory=list)
+    n: list[int] = msgspec.field(default_factory=list)
+    type: list[int] = msgspec.field(default_factory=list)
+    outcome: list[int] = msgspec.field(default_factory=list)
+    what: list[int] = msgspec.field(default_factory=list)
+    actor: list[int] = msgspec.field(default_factory=list)
+    id: list[str] = msgspec.field(default_factory=list)
+
+
+class BoardAnswer(msgspec.Struct):
+    """`total` and `objects` are of the whole window, `shown` of these rows. `next`: where the next page begins."""
+
+    since: str | None
+    until: str | None
+    level: Literal["marks", "bins"] = "marks"
+    bin_ms: int = 0
+    total: int = 0
+    objects: int = 0
+    shown: int = 0
+    more_rows: bool = False
+    next: str | None = None
+    types: list[str] = msgspec.field(default_factory=lambda: list(TYPES))
+    outcomes: list[str] = msgspec.field(default_factory=lambda: list(OUTCOMES))
+    rows: list[BoardRow] = msgspec.field(default_factory=list)
+    words: Words = msgspec.field(default_factory=Words)
+    marks: Marks = msgspec.field(default_factory=Marks)
+
+
+class _Row(msgspec.Struct):
+    key: int
+    count: int
+    records: int
+    first: int
+    last: int
+
+
+def ask(session: Session, question: BoardQuestion) -> BoardAnswer:
+    """Rows with the most records first; times left open reach as far as the recording. Raises `UsageError`."""
+    if question.group not in ("owner", "node", "user"):
+        raise UsageError(f"group {question.group!r}: owner, node or user")
+    parts = parts_of(question.filter, reads=question.reads)
+    if question.group == "user":
+        parts = [p for p in parts if p.marks.type in (0, 5)]
+    window = window_of(session, question.filter)
+    if window is None or not parts:
+        return BoardAnswer(None, None)
+    answer = BoardAnswer(format_us(window[0]), format_us(window[1]))
+    rows = _count(session, question, parts, answer)
+    if not rows:
+        return answer
+    answer.rows = _named(session, question, parts, rows)
+    answer.shown = sum(r.count for r in rows)
+    if sum(r.records for r in rows) <= question.marks:
+        _single(session, question, parts, rows, answer)
+    else:
+        _binned(session, question, parts, rows, window, answer)
+    return answer
+
+
+def _key(marks: MarkTable, group: Group) -> str:
+    return _USER_KEY.format(actor=marks.actor) if group == "user" else "object_key"
+
+
+def _union(
+    parts: list[Part], select: str, group: Group, more: str = "", keys: list[int] | None = None
+) -> tuple[str, list[Any]]:
+    """One SELECT over all parts. `select` may name the fields of a MarkTable, and `key`. `keys`: only these rows."""
+    each, params = [], []
+    for p in parts:
+        m, key = p.marks, _key(p.marks, group)
+        shown = select.format(
+            key=key, type=m.type, outcome=m.outcome, what=m.what, actor=m.actor, count=m.count, id=m.id
+        )
+        only = "" if keys is None else f"AND {key} IN (SELECT unnest(?::BIGINT[]))"
+        each.append(f"SELECT {shown} FROM {m.table} WHERE {p.where} {only} {more}")  # noqa: S608
+        params += p.params if keys is None else [*p.params, keys]
+    return " UNION ALL ".join(each), params
+
+
+def _count(session: Session, question: BoardQuestion, parts: list[Part], answer: BoardAnswer) -> list[_Row]:
+    select = "{key} AS key, sum({count})::BIGINT AS n, count(*) AS records, min(ts) AS a, max(ts) AS b"
+    inner, params = _union(parts, select, question.group, "GROUP BY 1")
+    sql = (
+        "SELECT key, sum(n)::BIGINT, sum(records)::BIGINT, epoch_us(min(a)), epoch_us(max(b)), "  # noqa: S608
+        f"(sum(sum(n)) OVER ())::BIGINT, count(*) OVER () FROM ({inner}) WHERE key <> 0 GROUP BY 1 "
+        f"ORDER BY 3 DESC, 1 LIMIT {int(question.rows)} OFFSET {int(question.skip)}"
+    )
+    found = session.query(sql, params)
+    if found:
+        answer.total, answer.objects = int(found[0][5]), int(found[0][6])
+        after = question.skip + len(found)
+        answer.more_rows = after < answer.objects
+        answer.next = str(after) if answer.more_rows else None
+    return [_Row(*map(int, values[:5])) for values in found]
+
+
+# --- what the rows are called -----------------------------------------------------------------------------------------
+
+_NODE_USER = "CASE WHEN resource = 'pods' AND starts_with(\"user\", 'system:node:') THEN substr(\"user\", 13) END"
+_NAMES = {
+    "audit": (
+        "resource, api_group, '' AS kind, namespace, name",
+        "CASE WHEN owner_name <> '' THEN owner_kind || '/' || owner_name END",
+        _NODE_USER,
+    ),
+    "events": (
+        "resource, api_group, kind, namespace, object_name AS name",
+        "NULL",
+        "CASE WHEN resource = 'pods' AND component = 'kubelet' THEN nullif(instance, '') END",
+    ),
+    "logs": (
+        "'pods' AS resource, '' AS api_group, 'Pod' AS kind, namespace, pod AS name",
+        "NULL",
+        "nullif(node, '')",
+    ),
+    "findings": ("'' AS resource, '' AS api_group, kind, namespace, name", "NULL", "NULL"),
+    "objects": (
+        "resource, api_group, kind, namespace, name",
+        "CASE WHEN owner_name <> '' THEN owner_kind || '/' || owner_name END",
+        "NULL",
+    ),
+    "admission": (
+        "resource, api_group, kind, namespace, name",
+        "CASE WHEN owner_name <> '' THEN owner_kind || '/' || owner_name END",
+        "NULL",
+    ),
+}
+
+
+def _named(session: Session, question: BoardQuestion, parts: list[Part], rows: list[_Row]) -> list[BoardRow]:
+    if question.group == "user":
+        return _users(session, parts, rows)
+    each, params = [], []
+    for p in parts:
+        names, owner, node = _NAMES[p.marks.table]
+        each.append(
+            f"SELECT object_key AS key, cluster, {names}, {owner} AS owner, {node} AS node "  # noqa: S608
+            f"FROM {p.marks.table} WHERE {p.where} AND object_key IN (SELECT unnest(?::BIGINT[]))"
+        )
+        params += [*p.params, [r.key for r in rows]]
+    sql = (
+        "SELECT key, any_value(cluster), any_value(resource), any_value(api_group), "  # noqa: S608
+        "any_value(nullif(kind, '')), any_value(namespace), any_value(name), any_value(owner), any_value(node) "
+        f"FROM ({' UNION ALL '.join(each)}) GROUP BY 1"
+    )
+    found = {int(values[0]): values[1:] for values in session.query(sql, params)}
+    return [_row(r, found.get(r.key, ("",) * 8)) for r in rows]
+
+
+def _row(r: _Row, values: tuple[Any, ...]) -> BoardRow:
+    cluster, resource, group, kind, namespace, name, owner, node = values
+    kind = kind or (kind_of_resource(resource or "", group or "") if resource else "")
+    space = "" if kind == "Namespace" else namespace or ""
+    if owner:
+        owner_kind, _, owner_name = owner.partition("/")
+        owner = object_text(owner_kind, space, owner_name)
+    return BoardRow(
+        "/".join((cluster, kind, space, name or "")),
+        object_text(kind, space, name),
+        cluster,
+        kind,
+        space,
+        name or "",
+        owner,
+        node,
+        r.count,
+        format_us(r.first),
+        format_us(r.last),
+    )
+
+
+def _users(session: Session, parts: list[Part], rows: list[_Row]) -> list[BoardRow]:
+    inner, params = _union(
+        parts, "{key} AS key, any_value(cluster) AS cluster, any_value({actor}) AS actor", "user", "GROUP BY 1"
+    )
+    sql = f"SELECT key, any_value(cluster), any_value(actor) FROM ({inner}) GROUP BY 1"  # noqa: S608
+    found = {int(k): (c, a or "") for k, c, a in session.query(sql, params)}
+    answer = []
+    for r in rows:
+        cluster, user = found[r.key]
+        times = format_us(r.first), format_us(r.last)
+        answer.append(
+            BoardRow(f"{cluster}/User//{user}", f"User//{user}", cluster, "User", "", user, None, None, r.count, *times)
+        )
+    return answer
+
+
+# --- marks ------------------------------------------------------------------------------------------------------------
+
+
+def _single(
+    session: Session, question: BoardQuestion, parts: list[Part], rows: list[_Row], answer: BoardAnswer
+) -> None:
+    ids = "{id}" if sum(r.records for r in rows) <= _MOST_IDS else "''"
+    select = (
+        "{key} AS key, epoch_us(ts) AS t, {count} AS n, {type} AS type, {outcome} AS outcome, {what}, {actor}, " + ids
+    )
+    inner, params = _union(parts, select, question.group, keys=[r.key for r in rows])
+    _add(answer, rows, session.query(f"SELECT * FROM ({inner}) ORDER BY t", params))  # noqa: S608
+
+
+def _binned(
+    session: Session,
+    question: BoardQuestion,
+    parts: list[Part],
+    rows: list[_Row],
+    window: tuple[int, int],
+    answer: BoardAnswer,
+) -> None:
+    answer.level = "bins"
+    bins = question.bins
+    for _ in range(_WIDER):
+        width = bin_width(*window, bins)
+        select = (
+            f"{{key}} AS key, epoch_us(ts) // {width} * {width} AS t, sum({{count}})::BIGINT AS n, {{type}} AS type, "
+            "{outcome} AS outcome, any_value({what}), any_value({actor}), ''"
+        )
+        inner, params = _union(parts, select, question.group, "GROUP BY 1, 2, 5", [r.key for r in rows])
+        found = session.query(f"SELECT * FROM ({inner}) ORDER BY t LIMIT {int(question.marks) + 1}", params)  # noqa: S608
+        if len(found) <= question.marks:
+            break
+        bins = max(1, bins // 4)
+    answer.bin_ms = width // 1000
+    _add(answer, rows, found[: question.marks])
+
+
+def _add(answer: BoardAnswer, rows: list[_Row], found: list[tuple[Any, ...]]) -> None:
+    places = {r.key: i for i, r in enumerate(rows)}
+    whats: dict[str, int] = {}
+    actors: dict[str, int] = {}
+    m = answer.marks
+    for key, t, n, kind, outcome, what, actor, ident in found:
+        m.row.append(places[key])
+        m.t.append(t // 1000)
+        m.n.append(int(n))
+        m.type.append(kind)
+        m.outcome.append(outcome)
+        m.what.append(whats.setdefault(what or "", len(whats)))
+        m.actor.append(actors.setdefault(actor, len(actors)) if actor else -1)
+        m.id.append(ident)
+    answer.words = Words(list(whats), list(actors))

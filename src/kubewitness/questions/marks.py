@@ -1,0 +1,175 @@
+"""Records as marks on a timeline: one SELECT a table that says when, on which object, what, by whom, and how it ended.
+
+Counting and drawing millions of records goes through these: integers wherever possible, texts only for what is shown.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from kubewitness.questions.facts import Session
+from kubewitness.questions.filters import Filter, tables_for, where
+from kubewitness.questions.operations import SESSIONS, STARTED
+from kubewitness.questions.views import VIEWS, View
+
+#: what a mark is of, and how it ended; answers give places in these
+TYPES = ("request", "event", "log", "finding", "object", "admission")
+OUTCOMES = ("ok", "refused", "failed", "warning", "error")
+_OK, _REFUSED, _FAILED, _WARNING, _ERROR = range(5)
+
+#: what is written all the time and tells nothing of an object: heartbeats, Events as objects, questions about rights
+CHATTER = (
+    *("leases", "events", "tokenreviews", "subjectaccessreviews", "selfsubjectaccessreviews"),
+    *("localsubjectaccessreviews", "selfsubjectreviews", "selfsubjectrulesreviews"),
+)
+_SESSIONS = ", ".join(f"'{s}'" for s in SESSIONS)
+_CHATTER = ", ".join(f"'{r}'" for r in CHATTER)
+_SEVERE = "('error', 'fatal', 'critical', 'crit', 'alert', 'emerg', 'emergency', 'panic', 'severe')"
+
+#: sessions are marked where they begin and where they end
+_REQUESTS = f"(stage <> '{STARTED}' OR code >= 400 OR subresource IN ({_SESSIONS})) AND resource <> ''"
+#: reads that changed nothing; those that were refused, of secrets, and sessions stay
+_NO_READS = (
+    "(verb NOT IN ('get', 'list', 'watch') OR code >= 400 OR resource = 'secrets' "
+    f"OR subresource IN ('proxy', {_SESSIONS})) AND (resource NOT IN ({_CHATTER}) OR code >= 400)"
+)
+
+
+class MarkTable(msgspec.Struct, frozen=True):
+    """How one table's rows become marks; SQL expressions over its columns."""
+
+    table: str
+    #: place in `TYPES`
+    type: int
+    outcome: str
+    what: str
+    actor: str
+    count: str
+    #: the evidence id
+    id: str
+    condition: str = "true"
+
+    @property
+    def view(self) -> View:
+        return VIEWS[self.table]
+
+
+TABLES = (
+    MarkTable(
+        "audit",
+        0,
+        f"CASE WHEN code >= 500 THEN {_FAILED} WHEN code >= 400 THEN {_REFUSED} ELSE {_OK} END",
+        "CASE WHEN coalesce(subresource, '') = '' THEN verb ELSE verb || ' ' || resource || '/' || subresource END",
+        '"user"',
+        "1",
+        "'audit:' || cluster || '/' || audit_id || '/' || stage",
+        _REQUESTS,
+    ),
+    MarkTable(
+        "events",
+        1,
+        f"CASE WHEN type = 'Warning' THEN {_WARNING} ELSE {_OK} END",
+        "reason",
+        "component",
+        "coalesce(count_delta, 1)",
+        "'event:' || cluster || '/' || uid || '@' || resource_version",
+        "change <> 'EXPIRED'",
+    ),
+    MarkTable(
+        "logs",
+        2,
+        f"CASE WHEN severity IN {_SEVERE} THEN {_ERROR} ELSE {_OK} END",
+        "severity",
+        "container",
+        "1",
+        "'log:' || cluster || '/' || lower(hex(record_key)) || ':' || \"offset\"",
+        "pod <> ''",
+    ),
+    MarkTable(
+        "findings",
+        3,
+        f"CASE WHEN severity IN ('high', 'critical') THEN {_ERROR} ELSE {_WARNING} END",
+        "rule",
+        "actor",
+        "1",
+        "'finding:' || cluster || '/' || lower(hex(record_key))",
+    ),
+    MarkTable(
+        "objects",
+        4,
+        str(_OK),
+        "lower(change)",
+        "''",
+        "1",
+        "'object:' || cluster || '/' || uid || '@' || resource_version",
+    ),
+    MarkTable(
+        "admission",
+        5,
+        str(_OK),
+        "lower(operation)",
+        '"user"',
+        "1",
+        "'admission:' || cluster || '/' || review_uid",
+    ),
+)
+
+
+class Part(msgspec.Struct, frozen=True):
+    """One table's share of a question: its marks, the WHERE clause and the clause's parameters."""
+
+    marks: MarkTable
+    where: str
+    params: list[Any]
+
+
+def parts_of(asked: Filter, *, reads: bool = False) -> list[Part]:
+    """The tables that can answer a filter. `reads`: with requests that only read, and with heartbeats."""
+    wanted = {view.table for view in tables_for(asked.conditions)}
+    found = []
+    for marks in TABLES:
+        if marks.table not in wanted:
+            continue
+        clause, params = where(marks.view, asked)
+        clauses = [clause, marks.condition]
+        if marks.table == "audit" and not reads:
+            clauses.append(_NO_READS)
+        found.append(Part(marks, " AND ".join(c for c in clauses if c != "true") or "true", params))
+    return found
+
+
+def window_of(session: Session, asked: Filter) -> tuple[int, int] | None:
+    """The window that a filter asks for, microseconds UTC; what it leaves open reaches as far as anything is recorded
+    (of its sources and cluster, whatever its other conditions). None when nothing is."""
+    if asked.since is not None and asked.until is not None:
+        return asked.since, max(asked.since, asked.until)
+    tables = [p.marks.table for p in parts_of(asked)]
+    condition, params = ("WHERE cluster = ?", [asked.cluster]) if asked.cluster else ("", [])
+    each = [f"SELECT min(ts) AS a, max(ts) AS b FROM {table} {condition}" for table in tables]  # noqa: S608
+    if not each:
+        return None
+    sql = f"SELECT epoch_us(min(a)), epoch_us(max(b)) FROM ({' UNION ALL '.join(each)})"  # noqa: S608
+    first, last = session.query(sql, params * len(each))[0]
+    if first is None:
+        return None
+    since = asked.since if asked.since is not None else int(first)
+    return since, max(since, asked.until if asked.until is not None else int(last))
+
+
+#: widths that a bin may have, microseconds: people read these off a clock
+_WIDTHS_MS = (
+    *(1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 15_000, 30_000),
+    *(60_000, 120_000, 300_000, 600_000, 900_000, 1_800_000, 3_600_000, 7_200_000, 10_800_000),
+    *(21_600_000, 43_200_000, 86_400_000, 2 * 86_400_000, 7 * 86_400_000, 28 * 86_400_000),
+)
+
+
+def bin_width(since: int, until: int, bins: int) -> int:
+    """The round width, microseconds, of which at most `bins` cover the window."""
+    needed = max(1, until - since) / max(1, bins)
+    for width in _WIDTHS_MS:
+        if width * 1000 >= needed:
+            return width * 1000
+    return int(needed // 86_400_000_000 + 1) * 86_400_000_000
