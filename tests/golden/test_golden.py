@@ -3,10 +3,14 @@
 A folder is a case: its configuration (`fluent-bit.conf` or `.yaml`) with the files that it includes, `in` (what is in
 /var when it begins) and `out` (what is to be in /var/out at the end, by file). /var is a folder of the test's own;
 `<time>` in an expected line stands for the time of arrival, `<Dec 14 06:41:08>` for the latest such one.
+
+A file `*.export` is the journal of its folder: journal files, read by journalctl, where systemd is installed; else
+entries that a program in journalctl's place reads (tests/journald.py), so that the case runs on any machine.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import time
@@ -16,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from kubewitness.cli import main
+from tests.journald import Journald, parsed
 
 HERE = Path(__file__).parent
 CASES = sorted(path.parent for path in HERE.glob("*/fluent-bit.*"))
@@ -30,6 +35,14 @@ def placed(case: Path, root: Path) -> Path:
     for path in case.iterdir():
         if path.is_file():
             (root / path.name).write_text(path.read_text().replace("/var/", f"{root}/var/"))
+    for path in (root / "var").rglob("*.export"):
+        journal = Journald(path.parent)
+        journal.add(*parsed(path.read_text()))
+        path.unlink()
+        program = root / "bin" / "journalctl"
+        program.parent.mkdir(exist_ok=True)
+        program.write_text(f'#!/bin/sh\nexec {shutil.which(journal.journalctl) or journal.journalctl} "$@"\n')
+        program.chmod(0o755)
     return next(root.glob("fluent-bit.*"))
 
 
@@ -41,6 +54,7 @@ def test_a_published_configuration_gives_what_its_documentation_says(
     tmp_path = tmp_path_factory.mktemp("golden")  # a test's own has its name, with what means something in a file's
     before = time.time()
     config = placed(case, tmp_path)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
     assert main(["run", "-c", str(config), "--exit-on-eof", "--state", str(tmp_path / "state")]) == 0
     found = {path.name: path.read_text().splitlines() for path in (tmp_path / "var" / "out").iterdir()}
     expected = {}

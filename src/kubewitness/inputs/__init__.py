@@ -8,6 +8,7 @@ INPUTS: dict[str, tuple[str, str]] = {
     "exec": ("kubewitness.inputs.exec", "Exec"),
     "fluentbit_metrics": ("kubewitness.inputs.fluentbit_metrics", "FluentbitMetrics"),
     "stdin": ("kubewitness.inputs.stdin", "Stdin"),
+    "systemd": ("kubewitness.inputs.systemd", "Systemd"),
     "kubernetes_events": ("kubewitness.inputs.kubernetes_events", "KubernetesEvents"),
     "kubernetes_audit": ("kubewitness.inputs.kubernetes_audit", "KubernetesAudit"),
     "tail": ("kubewitness.inputs.tail", "Tail"),
