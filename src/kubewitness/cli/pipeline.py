@@ -170,7 +170,9 @@ class Pipeline:
                 show(supervisor.health, now.parts.metrics)
             numbers = getattr(output.output, "feed", None)  # of an output that takes no records
             taken = numbers(feed) if numbers is not None else feed
-            supervisor.add_output(output, taken, retry_limit=output.retry_limit, rejected=rejected)
+            supervisor.add_output(
+                output, taken, retry_limit=output.retry_limit, rejected=rejected, filters=output.processors
+            )
 
     def _rejected(self, now: Configuration) -> Rejected:
         options = now.service.options
@@ -197,7 +199,7 @@ class Pipeline:
             name: {"records": sink.records, "bytes": sink.bytes}
             for name, sink in zip(parts.input_names, self._inputs, strict=True)
         }
-        filters = {name: step for one in (*parts.processors, parts.filters) for name, step in one.counts().items()}
+        filters = {name: step for one in parts.all_filters for name, step in one.counts().items()}
         return {"input": inputs, "filter": filters, "output": self._supervisor.delivered()}
 
     def waiting(self) -> dict[str, int]:

@@ -28,6 +28,13 @@ KNOWN = Known(inputs=INPUTS, filters=FILTERS, outputs=OUTPUTS, refused=REFUSED)
 _FOR_INPUTS = ("tag", "alias")
 #: inputs and filters that ask for parsers by name
 _PARSING = ("tail", "stdin", "exec", "parser", "multiline", "kubernetes")
+#: filters that cannot stand between the journal and an output -> why
+_NOT_BEHIND = {
+    "multiline": "what it holds back would be lost with the process",
+    "rewrite_tag": "records have been routed by their tags already",
+    "throttle": "what had to wait for an output that was down would come too fast, and be dropped",
+    "dedupe": "what had to wait for an output that was down would come within one window, and be dropped",
+}
 #: filters that give records tags which no section names
 _RETAGGING = ("rewrite_tag",)
 #: outputs that are given numbers by a feed of their own, and no records
@@ -111,7 +118,7 @@ class Parts:
         return Filters(steps)
 
     def _processors(self, section: Section, of: str) -> Filters:
-        """An input's own filters, before all others."""
+        """The filters of one input or output."""
         steps = []
         for processor, name in zip(section.processors, names_of(section.processors), strict=True):
             if processor.plugin not in FILTERS:
@@ -134,12 +141,15 @@ class Parts:
 
     def metrics(self) -> str:
         """What filters count for others, as Prometheus text."""
-        return joined_metrics([f.metrics() for f in (*self.processors, self.filters)])
+        return joined_metrics([f.metrics() for f in self.all_filters])
+
+    @property
+    def all_filters(self) -> list[Filters]:
+        """In the order in which records go through them: of inputs, of all, of outputs."""
+        behind = [output.processors for output in self.outputs if output.processors is not None]
+        return [*self.processors, self.filters, *behind]
 
     def _output(self, section: Section, name: str) -> Routed:
-        if section.processors:
-            at = section.processors[0].where()
-            raise UsageError(f"{at}: processors of outputs are not supported yet; write a filter with its `match`")
         module, made = plugin(OUTPUTS[section.plugin])
         common, own = parted(section, getattr(module, "KEYS", ()), OUTPUT_KEYS)
         if section.plugin == "store" and "state" not in own:
@@ -153,7 +163,20 @@ class Parts:
             else self._routes.wanted(section, common, "*")
         )
         with located(section):
-            return Routed(cast(Output, made(own, name=name)), wants, name, _retry_limit(common.text("retry_limit")))
+            retry_limit = _retry_limit(common.text("retry_limit"))
+            return Routed(cast(Output, made(own, name=name)), wants, name, retry_limit, self._behind(section, name))
+
+    def _behind(self, section: Section, of: str) -> Filters | None:
+        """An output's own filters: they see what it is given, when it is given."""
+        if not section.processors:
+            return None
+        for processor in section.processors:
+            if processor.plugin in _NOT_BEHIND:
+                raise UsageError(
+                    f"{processor.where()}: {processor.plugin} cannot be a processor of an output: "
+                    f"{_NOT_BEHIND[processor.plugin]}; write it as a filter, or as a processor of the input"
+                )
+        return self._processors(section, of)
 
     def _complain(self, text: str) -> None:
         if self._strict:

@@ -1,8 +1,8 @@
 """systemd's Journal Export Format, as `journalctl --output=export` writes it.
 
 An entry is its fields, a line each (`NAME=TEXT`), and an empty line. A value that is not one line of text stands behind
-its size: `NAME`, a newline, 64 bits little-endian, the bytes, a newline. A name may be there several times. Names with two
-underscores are about the entry, not of it. Source: systemd.io/JOURNAL_EXPORT_FORMATS.
+its size: `NAME`, a newline, 64 bits little-endian, the bytes, a newline. A name may be there several times. Names
+with two underscores are about the entry, not of it. Source: systemd.io/JOURNAL_EXPORT_FORMATS.
 """
 
 from __future__ import annotations

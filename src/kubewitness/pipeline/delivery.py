@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 
 from kubewitness.contracts import Delivery, Output, Partly, Refusal
-from kubewitness.errors import Refused, Retry
+from kubewitness.errors import KubewitnessError, Refused, Retry
 from kubewitness.pipeline.backoff import Backoff
 from kubewitness.pipeline.feeds import Feed
+from kubewitness.pipeline.filtering import Filters
 from kubewitness.pipeline.rejected import Rejected
 
 log = logging.getLogger("kubewitness.pipeline")
@@ -31,7 +32,8 @@ class DeliveryLoop:
     """Delays nobody but itself.
 
     `retry_limit`: tries after the first until a batch is given up, and set aside like what was refused; None: never.
-    Without `rejected` nothing is ever given up: what cannot be delivered stays in the feed.
+    Without `rejected` nothing is ever given up: what cannot be delivered stays in the feed. `filters`: the output's
+    own; what they leave out is delivered as far as the cursor is concerned, and counted by them.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class DeliveryLoop:
         *,
         retry_limit: int | None = None,
         rejected: Rejected | None = None,
+        filters: Filters | None = None,
     ) -> None:
         self.name = output.name
         self._output = output
@@ -51,6 +54,7 @@ class DeliveryLoop:
         self._backoff = backoff
         self._retry_limit = retry_limit
         self._rejected = rejected
+        self._filters = filters
         #: starting, running, waiting (to try again), ended
         self.state = "starting"
         self._counts = {"records": 0, "bytes": 0, "deliveries": 0, "retries": 0, "retried_records": 0, "errors": 0}
@@ -74,7 +78,8 @@ class DeliveryLoop:
             await begin()
 
     async def run(self) -> None:
-        """Until the feed is finished and everything is delivered, or `leave`. Raises only what the feed raises."""
+        """Until the feed is finished and everything is delivered, or `leave`. Raises only what the feed raises, and what
+        a person must mend in a filter."""
         self.state = "running"
         while not self._leaving and (found := await self._feed.take(self._cursor)):
             self._delivering = True
@@ -95,7 +100,7 @@ class DeliveryLoop:
         clock = asyncio.get_running_loop().time
         moved = clock()
         try:
-            for part in self._parts(found):
+            async for part in self._parts(found):
                 if self._leaving:
                     break
                 await self._deliver(part)
@@ -110,7 +115,7 @@ class DeliveryLoop:
             raise
         await self._feed.done(self._cursor, self._seq)
 
-    def _parts(self, found: Sequence[Delivery]) -> Iterator[Sequence[Delivery]]:
+    async def _parts(self, found: Sequence[Delivery]) -> AsyncIterator[Sequence[Delivery]]:
         """What is wanted, in parts of about the size that the output asks for."""
         limit = getattr(self._output, "batch_bytes", None)
         part: list[Delivery] = []
@@ -118,14 +123,30 @@ class DeliveryLoop:
         for delivery in found:
             if not self._output.wants(delivery.chunk.table, delivery.chunk.tag):
                 continue
-            length = len(delivery.chunk.data)
-            if part and limit and size + length > limit:
-                yield part
-                part, size = [], 0
-            part.append(delivery)
-            size += length
+            for left in [delivery] if self._filters is None else await self._filtered(delivery, self._filters):
+                length = len(left.chunk.data)
+                if part and limit and size + length > limit:
+                    yield part
+                    part, size = [], 0
+                part.append(left)
+                size += length
         if part:
             yield part
+
+    async def _filtered(self, delivery: Delivery, filters: Filters) -> list[Delivery]:
+        """What the output's own filters leave. Applied once, however often it has to be written."""
+        while True:
+            try:
+                left = [Delivery(delivery.seq, chunk) for chunk in filters.apply(delivery.chunk)]
+                for settle in filters.settle():
+                    settle(True)  # it is in the journal, and will be delivered
+                return left
+            except KubewitnessError:
+                raise
+            except Exception as e:
+                self._counts["errors"] += 1
+                log.debug("%s", self.name, exc_info=True)
+                await self._wait(f"processor: {type(e).__name__}: {e}", None)
 
     # --- one part ----------------------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from kubewitness.contracts import Delivery, Output
+from kubewitness.pipeline.filtering import Filters
 
 
 def matcher(pattern: str) -> re.Pattern[str]:
@@ -30,15 +31,21 @@ def wanting(match: str, pattern: Any = None) -> Callable[[str], bool]:
 class Routed:
     """An output that wants only the tags that match. `name` identifies it in the journal and in health.
 
-    `retry_limit`: as `delivery.DeliveryLoop` has it.
+    `retry_limit`, and `processors` (`filters` there): as `delivery.DeliveryLoop` has them.
     """
 
     def __init__(
-        self, output: Output, match: Callable[[str], bool] | str, name: str, retry_limit: int | None = None
+        self,
+        output: Output,
+        match: Callable[[str], bool] | str,
+        name: str,
+        retry_limit: int | None = None,
+        processors: Filters | None = None,
     ) -> None:
         self.name = name
         self.output = output
         self.retry_limit = retry_limit
+        self.processors = processors
         self.batch_bytes: int | None = getattr(output, "batch_bytes", None)
         self._match = wanting(match) if isinstance(match, str) else match
 

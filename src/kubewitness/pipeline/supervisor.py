@@ -13,6 +13,7 @@ from kubewitness.errors import Finished, StateError, UsageError
 from kubewitness.pipeline.backoff import Backoff
 from kubewitness.pipeline.delivery import DeliveryLoop
 from kubewitness.pipeline.feeds import Feed
+from kubewitness.pipeline.filtering import Filters
 from kubewitness.pipeline.rejected import Rejected
 
 log = logging.getLogger("kubewitness.pipeline")
@@ -91,12 +92,16 @@ class Supervisor:
         cursor: str = "",
         retry_limit: int | None = None,
         rejected: Rejected | None = None,
+        filters: Filters | None = None,
     ) -> None:
         """`cursor`: the output's name in the journal, where that differs from `output.name`; see `DeliveryLoop`."""
+        name = cursor or output.name
         backoff = Backoff(*self._retry)
         self._loops.append(
-            DeliveryLoop(output, feed, cursor or output.name, backoff, retry_limit=retry_limit, rejected=rejected)
+            DeliveryLoop(output, feed, name, backoff, retry_limit=retry_limit, rejected=rejected, filters=filters)
         )
+        if filters is not None:
+            self.add_filters(filters.health)
         if feed not in self._feeds:
             self._feeds.append(feed)
 
