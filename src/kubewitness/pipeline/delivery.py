@@ -78,8 +78,8 @@ class DeliveryLoop:
             await begin()
 
     async def run(self) -> None:
-        """Until the feed is finished and everything is delivered, or `leave`. Raises only what the feed raises, and what
-        a person must mend in a filter."""
+        """Until the feed is finished and everything is delivered, or `leave`. Raises only what the feed raises, and
+        what a person must mend in a filter."""
         self.state = "running"
         while not self._leaving and (found := await self._feed.take(self._cursor)):
             self._delivering = True
