@@ -35,6 +35,8 @@ _NOT_BEHIND = {
     "throttle": "what had to wait for an output that was down would come too fast, and be dropped",
     "dedupe": "what had to wait for an output that was down would come within one window, and be dropped",
 }
+#: inputs whose records may bring tags of their own, which no section names
+_TAGGED = ("http", "forward")
 #: filters that give records tags which no section names
 _RETAGGING = ("rewrite_tag",)
 #: outputs that are given numbers by a feed of their own, and no records
@@ -84,7 +86,10 @@ class Parts:
         #: as everybody sees them; `Input.name` is where positions are kept
         self.input_names = names = names_of(tree.inputs)
         tags = [section.keys.get("tag") or _unnamed(tree.inputs, i) for i, section in enumerate(tree.inputs)]
-        self._routes = Routes(tags, any(s.plugin in _RETAGGING for s in _all_filters(tree)), self._complain)
+        retagged = any(s.plugin in _TAGGED for s in tree.inputs) or any(
+            s.plugin in _RETAGGING for s in _all_filters(tree)
+        )
+        self._routes = Routes(tags, retagged, self._complain)
         self.inputs = [self._input(section, tag) for section, tag in zip(tree.inputs, tags, strict=True)]
         self.processors = [self._processors(s, name) for s, name in zip(tree.inputs, names, strict=True)]
         self.filters = self._filters()
@@ -100,10 +105,13 @@ class Parts:
         module, made = plugin(INPUTS[section.plugin])
         declared: Sequence[Key] = getattr(module, "KEYS", ())
         _, own = parted(section, declared, INPUT_KEYS, _FOR_INPUTS)
-        own["tag"] = tag
         if self._exit_on_eof and any(key.name == "exit_on_eof" for key in declared):
             own["exit_on_eof"] = "on"
-        more = {"library": self._library} if section.plugin in _PARSING else {}
+        more: dict[str, object] = {"library": self._library} if section.plugin in _PARSING else {}
+        if section.plugin in _TAGGED:
+            more["default_tag"] = tag
+        else:
+            own["tag"] = tag
         with located(section):
             return cast(Input, made(own, redact_key=self._redact_key(), keyed=self._keyed, **more))
 

@@ -73,7 +73,7 @@ class Routes:
     """What sections match, given the tags that inputs have."""
 
     def __init__(self, tags: Sequence[str], retagged: bool, complain: Callable[[str], None]) -> None:
-        """`retagged`: a filter gives tags of its own. `complain` is told of a section that no tag can reach."""
+        """`retagged`: inputs or filters give tags of their own. `complain`: told of a section that no tag can reach."""
         self._tags = tags
         self._retagged = retagged
         self._complain = complain

@@ -12,5 +12,6 @@ INPUTS: dict[str, tuple[str, str]] = {
     "kubernetes_events": ("kubewitness.inputs.kubernetes_events", "KubernetesEvents"),
     "kubernetes_audit": ("kubewitness.inputs.kubernetes_audit", "KubernetesAudit"),
     "tail": ("kubewitness.inputs.tail", "Tail"),
+    "http": ("kubewitness.inputs.http", "Http"),
     "kubernetes_admission": ("kubewitness.inputs.kubernetes_admission", "KubernetesAdmission"),
 }

@@ -24,7 +24,7 @@ from kubewitness.errors import KubewitnessError
 from kubewitness.formats.ingest import Ingest
 from kubewitness.inputs.incident import Incident
 from kubewitness.inputs.listener import Listener
-from kubewitness.inputs.receiver import Body, Receiver
+from kubewitness.inputs.receiver import Body, Receiver, clusters
 from kubewitness.record import Chunk
 
 _log = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ class AdmissionWebhook:
         tag: str = "",
         queue_limit: int = 16 * 1024 * 1024,
     ) -> None:
-        self._receiver = Receiver("admission webhook", listener, cluster, self._answer)
+        self._receiver = Receiver("admission webhook", listener, clusters(cluster), self._answer)
         self._cluster = cluster
         self._redact_key = redact_key
         self._keyed = keyed

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-import zlib
 from collections.abc import Mapping
 
 from aiohttp import web
@@ -21,7 +20,8 @@ from kubewitness.errors import Full, KubewitnessError
 from kubewitness.formats.ingest import Ingest
 from kubewitness.inputs.incident import Incident
 from kubewitness.inputs.listener import Listener
-from kubewitness.inputs.receiver import RETRY_AFTER, Body, Receiver
+from kubewitness.inputs.receiver import RETRY_AFTER, Body, Receiver, clusters
+from kubewitness.inputs.unpack import NoRoom, TooLarge, Undecodable, unpacked
 
 __all__ = ["AuditWebhook", "Listener"]
 
@@ -29,8 +29,6 @@ _log = logging.getLogger(__name__)
 
 #: larger bodies are decoded in a thread, so that they hold up nobody else's small one (bytes)
 _IN_PLACE = 1024 * 1024
-#: a compressed body is unpacked in steps of so many bytes
-_STEP = 1024 * 1024
 
 
 class AuditWebhook:
@@ -39,7 +37,13 @@ class AuditWebhook:
     def __init__(
         self, listener: Listener, cluster: str, *, redact_key: bytes = b"", keyed: bool = True, tag: str = ""
     ) -> None:
-        self._receiver = Receiver("audit webhook", listener, cluster, self._keep)
+        self._receiver = Receiver(
+            "audit webhook",
+            listener,
+            clusters(cluster),
+            self._keep,
+            advice=", or lower --audit-webhook-batch-max-size of the API server",
+        )
         self._redact_key = redact_key
         self._keyed = keyed
         self._tag = tag
@@ -76,11 +80,11 @@ class AuditWebhook:
         size = len(body.data)
         try:
             data = unpacked(body, request.headers.get("Content-Encoding", ""), self._receiver.listener.body_limit)
-        except _TooLarge:
+        except TooLarge:
             return self._receiver.too_large(request)
-        except _NoRoom:
+        except NoRoom:
             return self._receiver.no_memory()
-        except zlib.error as e:
+        except Undecodable as e:
             ingest.add_reject(body.data, f"webhook body is not {request.headers['Content-Encoding'][:40]}: {e}")
             chunks = ingest.take()
         else:
@@ -115,46 +119,3 @@ class AuditWebhook:
                 f"audit webhook: {ingest.rejected} of {ingest.read} items from {request.remote} are no audit events; "
                 "they are kept in table rejects"
             )
-
-
-class _TooLarge(Exception):
-    pass
-
-
-class _NoRoom(Exception):
-    pass
-
-
-def unpacked(body: Body, encoding: str, limit: int) -> bytes:
-    """The body without its content encoding.
-
-    Raises zlib.error for broken data, _TooLarge above `limit` bytes, _NoRoom when no memory is left for it.
-    """
-    kind = encoding.strip().lower()
-    if kind in ("", "identity"):
-        return body.data
-    if kind not in ("gzip", "x-gzip", "deflate"):
-        raise zlib.error("an encoding we know")
-    wbits = 47 if kind != "deflate" else 15
-    unpacker = zlib.decompressobj(wbits=wbits)
-    parts: list[bytes] = []
-    size = 0
-    rest = body.data
-    while True:
-        part = unpacker.decompress(rest, _STEP)
-        rest = unpacker.unconsumed_tail
-        size += len(part)
-        if size > limit:
-            raise _TooLarge
-        if not body.grow(len(body.data) + size):
-            raise _NoRoom
-        parts.append(part)
-        if unpacker.eof:
-            rest = unpacker.unused_data
-            if not rest:
-                break
-            unpacker = zlib.decompressobj(wbits=wbits)  # several streams one after another are one body
-            continue
-        if not part and not rest:
-            raise zlib.error("the end is missing")
-    return b"".join(parts)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kubewitness.config.keys import Key, Options
 from kubewitness.errors import UsageError
+from kubewitness.inputs.server_tls import TlsFiles
+from kubewitness.inputs.sockets import Address
 
 LISTEN_KEYS = (
     Key("listen", "text", "127.0.0.1", "address of the webhook"),
@@ -35,10 +37,8 @@ class Listener:
     #: one body, and all bodies in flight together (bytes)
     body_limit: int = 32 * 1024 * 1024
     total_limit: int = 64 * 1024 * 1024
-    crt_file: str = ""
-    key_file: str = ""
-    #: client certificates must be signed by it, and carry one of these names if there are any (common or DNS name)
-    ca_file: str = ""
+    tls: TlsFiles = field(default_factory=TlsFiles)
+    #: client certificates must carry one of these names, if there are any (common or DNS name)
     client_names: frozenset[str] = frozenset()
     #: a bearer token that each request must carry
     token_file: str = ""
@@ -49,6 +49,14 @@ class Listener:
     body_seconds: float = 60.0
     #: and a body waits so long for memory that others hold before it is refused
     room_seconds: float = 5.0
+    #: an idle connection is kept so long between two requests
+    keep_seconds: float = 75.0
+    backlog: int = 128
+    share_port: bool = False
+
+    @property
+    def address(self) -> Address:
+        return Address(self.host, self.port, backlog=self.backlog, share_port=self.share_port)
 
 
 def listener_of(plugin: str, opts: Options) -> Listener:
@@ -72,9 +80,7 @@ def listener_of(plugin: str, opts: Options) -> Listener:
         path=opts.text("path"),
         body_limit=opts.number("buffer_max_size"),
         total_limit=opts.number("buffer_total_size"),
-        crt_file=opts.text("tls.crt_file"),
-        key_file=opts.text("tls.key_file"),
-        ca_file=opts.text("tls.ca_file"),
+        tls=TlsFiles(opts.text("tls.crt_file"), opts.text("tls.key_file"), opts.text("tls.ca_file")),
         client_names=names,
         token_file=opts.text("token_file"),
         connections=opts.number("max_connections"),
@@ -87,4 +93,4 @@ def listener_of(plugin: str, opts: Options) -> Listener:
 def url_of(listener: Listener) -> str:
     """For people."""
     host = f"[{listener.host}]" if ":" in listener.host else listener.host
-    return f"{'https' if listener.crt_file else 'http'}://{host}:{listener.port}{listener.path}"
+    return f"{'https' if listener.tls.crt_file else 'http'}://{host}:{listener.port}{listener.path}"

@@ -1,4 +1,5 @@
-"""The HTTP side of both webhooks: who may send, how much, how long it may take; TLS with files that are replaced.
+"""The HTTP side of all inputs that are sent to: who may send, how much, how long it may take; TLS with files that are
+replaced.
 
 A client that is slow, hangs, or sends more than agreed costs others nothing: connections are counted, headers and
 bodies have their time, and the bodies in flight share one budget of memory.
@@ -16,21 +17,21 @@ from pathlib import Path
 
 from aiohttp import web
 
-from kubewitness.errors import UsageError
 from kubewitness.formats.names import CLUSTER_NAME
 from kubewitness.inputs.budget import Budget
 from kubewitness.inputs.incident import Incident
 from kubewitness.inputs.listener import Listener
-from kubewitness.inputs.server_tls import ServerTls
+from kubewitness.inputs.sockets import Sockets
 
 _log = logging.getLogger(__name__)
 
 RETRY_AFTER = "5"
 #: what a body without a length is first granted, and then again and again (bytes)
 _STEP = 1024 * 1024
-_BACKLOG = 128
 #: seconds between two looks at connections and files
 _LOOK = 0.5
+#: seconds in which what is left of a refused body is read and thrown away, so that its sender gets to the answer
+_LINGER = 2.0
 
 
 class Body:
@@ -52,23 +53,40 @@ class Body:
         return True
 
 
-#: (cluster, body, request) -> answer
+#: whom a path names (a cluster, a tag), or why it names nobody
+Named = Callable[[web.Request], str | web.Response]
+#: (whom the path names, body, request) -> answer
 Handle = Callable[[str, Body, web.Request], Awaitable[web.Response]]
 
 
-class Receiver:
-    """Serves POST on a path and below it until cancelled."""
+def clusters(default: str) -> Named:
+    """The path of a webhook is for the cluster `default`, and what is below it for the cluster of that name."""
 
-    def __init__(self, what: str, listener: Listener, cluster: str, handle: Handle) -> None:
+    def named(request: web.Request) -> str | web.Response:
+        cluster = request.match_info.get("below") or default
+        if CLUSTER_NAME.fullmatch(cluster):
+            return cluster
+        return web.Response(status=404, text="this cannot be a cluster's name: letters, digits, '.', '_', '-'\n")
+
+    return named
+
+
+class Receiver:
+    """Serves POST on a path and below it until cancelled. `advice`: what to do about bodies that are too large.
+    `alive`: path of the answer to probes; "": there is none."""
+
+    def __init__(
+        self, what: str, listener: Listener, named: Named, handle: Handle, *, advice: str = "", alive: str = "/healthz"
+    ) -> None:
         self.what = what
         self.listener = listener
-        self._cluster = cluster
+        self._named = named
         self._handle = handle
-        self._tls = ServerTls(what, listener.crt_file, listener.key_file, listener.ca_file)
+        self._advice = advice
+        self._alive = alive
+        self._sockets = Sockets(what, listener.address, listener.tls, handshake_seconds=listener.header_seconds)
         self._refusals = Incident(_log)
         self.budget = Budget(max(listener.total_limit, listener.body_limit))
-        #: the port listened on, once it is (when port 0 was asked for)
-        self.port = 0
         self.counts = {
             "requests": 0,
             "refused_large": 0,
@@ -78,77 +96,61 @@ class Receiver:
             "refused_connections": 0,
             "broken_off": 0,
         }
+        self._server: web.Server | None = None
         self._reading: set[_Reading] = set()
         #: when each connection came that has not made its first request yet
         self._silent: dict[web.RequestHandler, float] = {}
+
+    @property
+    def port(self) -> int:
+        """The port listened on; 0 as long as there is none."""
+        return self._sockets.port
+
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return len(self._server.connections) if self._server is not None else 0
 
     async def run(self) -> None:
         """Listens until cancelled. Raises UsageError when it cannot listen there."""
         listener = self.listener
         app = web.Application(client_max_size=listener.body_limit)
-        app.router.add_post(listener.path, self._receive)
-        app.router.add_post(listener.path.rstrip("/") + "/{cluster}", self._receive)
-        app.router.add_get("/healthz", _alive)
+        for path in (listener.path, listener.path.rstrip("/") + "/{below:.*}"):
+            app.router.add_route("POST", path, self._receive, expect_handler=self._expect)
+        if self._alive:
+            app.router.add_get(self._alive, _alive)
         # gzip is taken off by the handler: what aiohttp cannot decompress it would answer by itself, unrecorded
-        runner = web.AppRunner(app, access_log=None, auto_decompress=False, handle_signals=False)
+        runner = web.AppRunner(
+            app,
+            access_log=None,
+            auto_decompress=False,
+            handle_signals=False,
+            keepalive_timeout=listener.keep_seconds,
+            lingering_time=_LINGER,
+        )
         await runner.setup()
         assert runner.server is not None
-        listening: list[asyncio.Server] = []
+        server = self._server = runner.server
         try:
-            listening = await self._listen(runner.server, [])
-            self.port = listening[0].sockets[0].getsockname()[1]
+            await self._sockets.open(lambda: self._connection(server))
             while True:
                 await asyncio.sleep(_LOOK)
-                self._drop_the_silent(runner.server)
+                self._drop_the_silent(server)
                 self._stop_the_slow()
-                if self._tls.changed():
-                    listening = await self._listen(runner.server, listening)
+                await self._sockets.renew(lambda: self._connection(server))
         finally:
-            self.port = 0
-            for server in listening:
-                server.close()
+            self._sockets.close()
             await runner.cleanup()
+            self._server = None
 
-    async def _listen(self, server: web.Server, before: list[asyncio.Server]) -> list[asyncio.Server]:
-        """Listens; with a new certificate on the same sockets, so that nobody is turned away meanwhile."""
-        loop = asyncio.get_running_loop()
-        context = self._tls.context()
-
-        def factory() -> asyncio.Protocol:
-            if len(server.connections) >= self.listener.connections:
-                self.counts["refused_connections"] += 1
-                self._refusals.report(f"{self.what}: {self.listener.connections} connections are open; no more now")
-                return _Closed()
-            handler: web.RequestHandler = server()
-            self._silent[handler] = time.monotonic()
-            return handler
-
-        handshake = self.listener.header_seconds if context else None
-        if not before:
-            where = f"{self.listener.host}:{self.listener.port}"
-            try:
-                return [
-                    await loop.create_server(
-                        factory,
-                        self.listener.host,
-                        self.listener.port,
-                        ssl=context,
-                        ssl_handshake_timeout=handshake,
-                        backlog=_BACKLOG,
-                    )
-                ]
-            except OSError as e:
-                raise UsageError(f"{self.what}: cannot listen on {where}: {e.strerror}; choose another address") from e
-        again = [
-            await loop.create_server(
-                factory, sock=s.dup(), ssl=context, ssl_handshake_timeout=handshake, backlog=_BACKLOG
-            )
-            for old in before
-            for s in old.sockets
-        ]
-        for old in before:
-            old.close()
-        return again
+    def _connection(self, server: web.Server) -> asyncio.Protocol:
+        if len(server.connections) >= self.listener.connections:
+            self.counts["refused_connections"] += 1
+            self._refusals.report(f"{self.what}: {self.listener.connections} connections are open; no more now")
+            return Closed()
+        handler: web.RequestHandler = server()
+        self._silent[handler] = time.monotonic()
+        return handler
 
     def _drop_the_silent(self, server: web.Server) -> None:
         """aiohttp ends connections that idle between requests; those that never finish their first header it keeps."""
@@ -172,28 +174,45 @@ class Receiver:
 
     # --- requests ----------------------------------------------------------------------------------------------------
 
+    async def _expect(self, request: web.Request) -> web.Response | None:
+        """Who asks first whether to send (`Expect: 100-continue`) is not told to send what is refused."""
+        refused = self._refused(request)
+        if refused is not None:
+            self.counts["requests"] += 1
+        elif request.headers.get("Expect", "").lower() == "100-continue":
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            request.writer.output_size = 0  # the answer itself has not begun
+        return refused
+
     async def _receive(self, request: web.Request) -> web.Response:
         self.counts["requests"] += 1
-        self._silent.pop(request.protocol, None)
-        refusal = self._refusal(request)
-        if refusal:
-            self.counts["refused_unauthorized"] += 1
-            return web.Response(status=401, text=refusal)
-        cluster = request.match_info.get("cluster") or self._cluster
-        if not CLUSTER_NAME.fullmatch(cluster):
-            return web.Response(status=404, text="this cannot be a cluster's name: letters, digits, '.', '_', '-'\n")
+        if (refused := self._refused(request)) is not None:
+            return refused
+        name = self._named(request)
+        if isinstance(name, web.Response):
+            return name
         size = request.content_length
-        if size is not None and size > self.listener.body_limit:
-            return self.too_large(request)
         granted = _STEP if size is None else size
         if not await self.budget.reserve(granted, self.listener.room_seconds):
             return self.no_memory()
         body = Body(self.budget, granted)
         try:
             refused = await self._read(request, body)
-            return refused or await self._handle(cluster, body, request)
+            return refused or await self._handle(name, body, request)
         finally:
             self.budget.release(body.held)
+
+    def _refused(self, request: web.Request) -> web.Response | None:
+        """What can be said before there is a body."""
+        self._silent.pop(request.protocol, None)
+        refusal = self._refusal(request)
+        if refusal:
+            self.counts["refused_unauthorized"] += 1
+            return web.Response(status=401, text=refusal)
+        size = request.content_length
+        if size is not None and size > self.listener.body_limit:
+            return self.too_large(request)
+        return None
 
     async def _read(self, request: web.Request, body: Body) -> web.Response | None:
         """Fills the body. A response when it cannot be had."""
@@ -247,7 +266,7 @@ class Receiver:
         limit = self.listener.body_limit
         self._refusals.report(
             f"{self.what}: a body from {request.remote} is larger than {limit} bytes and is refused: raise "
-            "buffer_max_size, or lower --audit-webhook-batch-max-size of the API server"
+            f"buffer_max_size{self._advice}"
         )
         return web.Response(status=413, text=f"larger than {limit} bytes\n")
 
@@ -267,7 +286,7 @@ class _Reading:
         self.size = self.seen = 0
 
 
-class _Closed(asyncio.Protocol):
+class Closed(asyncio.Protocol):
     """A connection too many."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

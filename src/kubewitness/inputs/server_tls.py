@@ -4,26 +4,45 @@ from __future__ import annotations
 
 import logging
 import ssl
+from dataclasses import dataclass
 from pathlib import Path
 
 from kubewitness.errors import UsageError
 
 _log = logging.getLogger(__name__)
 
+VERSIONS = {"tlsv1.2": ssl.TLSVersion.TLSv1_2, "tlsv1.3": ssl.TLSVersion.TLSv1_3}
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """What a server's TLS is made of. Without `crt_file` there is none."""
+
+    crt_file: str = ""
+    key_file: str = ""
+    #: client certificates must be signed by it, if there is one
+    ca_file: str = ""
+    ca_path: str = ""
+    key_password: str = ""
+    #: of VERSIONS; "": TLS 1.2, and no highest
+    lowest: str = ""
+    highest: str = ""
+    ciphers: str = ""
+
 
 class ServerTls:
-    """TLS 1.2 or newer. Without a certificate file: plain HTTP."""
+    """TLS 1.2 or newer. Without a certificate file: none."""
 
-    def __init__(self, what: str, crt_file: str, key_file: str, ca_file: str) -> None:
+    def __init__(self, what: str, files: TlsFiles) -> None:
         self._what = what
-        self._files = (crt_file, key_file, ca_file)
+        self._files = files
         self._stamp: tuple[object, ...] = ()
         self._tried: tuple[object, ...] = ()
         self._context: ssl.SSLContext | None = None
 
     def context(self) -> ssl.SSLContext | None:
         """The context for connections from now on. Raises UsageError when the files cannot be used."""
-        if not self._files[0]:
+        if not self._files.crt_file:
             return None
         if self._context is None:
             stamp = self._look()
@@ -50,13 +69,17 @@ class ServerTls:
         return True
 
     def _load(self) -> ssl.SSLContext:
-        crt_file, key_file, ca_file = self._files
+        files = self._files
         try:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.minimum_version = ssl.TLSVersion.TLSv1_2
-            context.load_cert_chain(crt_file, key_file or None)
-            if ca_file:
-                context.load_verify_locations(ca_file)
+            context.minimum_version = VERSIONS[files.lowest or "tlsv1.2"]
+            if files.highest:
+                context.maximum_version = VERSIONS[files.highest]
+            if files.ciphers:
+                context.set_ciphers(files.ciphers)
+            context.load_cert_chain(files.crt_file, files.key_file or None, files.key_password)
+            if files.ca_file or files.ca_path:
+                context.load_verify_locations(files.ca_file or None, files.ca_path or None)
                 context.verify_mode = ssl.CERT_REQUIRED
         except (OSError, ValueError) as e:
             raise UsageError(f"{self._what}: tls.crt_file, tls.key_file or tls.ca_file: {e}") from e
@@ -64,7 +87,7 @@ class ServerTls:
 
     def _look(self) -> tuple[object, ...]:
         stamps: list[object] = []
-        for name in filter(None, self._files):
+        for name in filter(None, (self._files.crt_file, self._files.key_file, self._files.ca_file)):
             try:
                 stat = Path(name).stat()
                 stamps.append((stat.st_mtime_ns, stat.st_ino, stat.st_size))

@@ -1,0 +1,99 @@
+"""Senders to network inputs, one a protocol: what all of them share is tested once, in test_network_contract."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from kubewitness.contracts import Sink
+from kubewitness.inputs.http import Http
+from kubewitness.record import Chunk
+from tests.inputs.running import running, until
+from tests.inputs.sinks import Kept
+
+
+class Sender(ABC):
+    """Records are {"n": NUMBER}, or what the protocol makes of it (`numbers` finds it again)."""
+
+    #: plugin, and keys that make it listen on any port of this machine
+    name: str
+    keys: dict[str, str]
+    #: the far side tells what it has taken
+    acknowledged = True
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @abstractmethod
+    def source(self, **keys: str) -> Any:
+        """The input."""
+
+    @abstractmethod
+    async def send(self, source: Any, numbers: Sequence[int]) -> bool:
+        """One message of so many records; whether it was acknowledged."""
+
+    @abstractmethod
+    def message(self, numbers: Sequence[int]) -> bytes:
+        """The same as bytes on a connection."""
+
+    @contextlib.asynccontextmanager
+    async def listening(self, sink: Sink, **keys: str) -> AsyncIterator[Any]:
+        async with running(self.source(**keys), sink) as (source, task):
+            await until(lambda: task.done() or source.port, 10)
+            if task.done():
+                task.result()
+            yield source
+
+    async def connect(self, source: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection("127.0.0.1", source.port)
+
+
+def numbers(sink: Kept) -> list[int]:
+    """Of all records kept, in order."""
+    return [n for chunk in sink.chunks for n in numbers_of(chunk)]
+
+
+def numbers_of(chunk: Chunk) -> list[int]:
+    """What is of no record's number any more (cut off) is -1."""
+    found = []
+    for raw in chunk.records() if chunk.table == "logs" else ():
+        record = json.loads(raw)
+        text = str(record["n"] if "n" in record else record.get("message", record.get("log"))).removeprefix("n=")
+        found.append(int(text) if text.isdecimal() else -1)
+    return found
+
+
+class HttpSender(Sender):
+    name = "http"
+
+    def source(self, **keys: str) -> Http:
+        return Http({"listen": "127.0.0.1", "port": "0", **keys})
+
+    async def send(self, source: Any, numbers: Sequence[int]) -> bool:
+        headers = {"Content-Type": "application/json"}
+        async with (
+            aiohttp.ClientSession() as session,
+            session.post(f"http://127.0.0.1:{source.port}/app", data=_lines(numbers), headers=headers) as answer,
+        ):
+            if answer.status == 503:
+                assert int(answer.headers["Retry-After"]) > 0
+            return answer.status == 201
+
+    def message(self, numbers: Sequence[int]) -> bytes:
+        body = _lines(numbers)
+        head = f"POST /app HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        return head.encode() + body
+
+
+def _lines(numbers: Sequence[int]) -> bytes:
+    return b"".join(b'{"n":%d}\n' % n for n in numbers)
+
+
+SENDERS: tuple[type[Sender], ...] = (HttpSender,)
