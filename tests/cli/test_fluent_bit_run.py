@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -181,6 +184,39 @@ def test_a_configuration_that_cannot_start_is_taken_back(tmp_path: Path) -> None
         f.write("two\n")
         f.flush()
         wait_for(lambda: lines(tmp_path / "out.txt") == ["one", "two"], "the second line")
+        assert it.stop() == 0
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
+
+
+def test_the_monitoring_port_counts_and_reloads(tmp_path: Path) -> None:
+    source, config, port = tmp_path / "app.log", tmp_path / "fluent-bit.conf", free_port()
+    text = PIPELINE.format(place=tmp_path, storage="memory", out="out.txt")
+    config.write_text(text.replace("[INPUT]", "    HC_Period 5\n[INPUT]", 1))
+    source.write_text("one\ntwo\n")
+    monitor = f"http://127.0.0.1:{port}"
+
+    def got(path: str, data: bytes | None = None) -> str:
+        with urllib.request.urlopen(monitor + path, data=data, timeout=10) as response:
+            return str(response.read().decode())
+
+    with running("kubewitness-fluent-bit", tmp_path, "-c", str(config), "-H", "-L", "127.0.0.1", "-P", str(port)) as it:
+        it.wait_for(f"[http_server] listen iface=127.0.0.1 tcp_port={port}")
+        wait_for(lambda: lines(tmp_path / "out.txt") == ["one", "two"], "two lines")
+        counts = json.loads(got("/api/v1/metrics"))
+        assert counts["input"] == {"tail.0": {"records": 2, "bytes": 8}}
+        assert counts["output"]["file.0"]["proc_records"] == 2
+        assert 'fluentbit_output_proc_records_total{name="file.0"} 2\n' in got("/api/v2/metrics/prometheus")
+        assert "kubewitness_pipeline_healthy 1\n" in got("/metrics")
+        assert (got("/api/v1/health"), got("/healthz"), got("/readyz")) == ("ok\n",) * 3
+        assert json.loads(got("/api/v1/storage"))["storage_layer"]["chunks"]["fs_chunks"] == 0
+        assert json.loads(got("/api/v2/reload", b"{}")) == {"reload": "done", "status": 0}
+        it.wait_for("[reload] successful reload done.")
+        assert json.loads(got("/api/v2/reload")) == {"hot_reload_count": 1}
         assert it.stop() == 0
 
 

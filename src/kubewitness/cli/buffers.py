@@ -16,7 +16,7 @@ from kubewitness.config.tree import Tree
 from kubewitness.contracts import Sink
 from kubewitness.errors import UsageError
 from kubewitness.journal import Journal
-from kubewitness.pipeline.feeds import Feed, JournalFeed, MemoryQueue
+from kubewitness.pipeline.feeds import MEMORY_LIMIT, Feed, JournalFeed, MemoryQueue
 from kubewitness.pipeline.filtering import HELD
 
 log = logging.getLogger("kubewitness.run")
@@ -107,10 +107,10 @@ class Buffer(AbstractContextManager["Buffer"]):
                             name.removeprefix(HELD), where)  # fmt: skip
 
     def health(self) -> dict[str, int]:
-        """Chunks and bytes that wait."""
+        """Chunks and bytes that wait, and how many bytes can."""
         if self._queue is not None:
             told = self._queue.health()
-            return {"chunks": told["held"], "bytes": told["held_bytes"]}
+            return {"chunks": told["held"], "bytes": told["held_bytes"], "limit": MEMORY_LIMIT}
         assert self._journal is not None
         held = self._journal.stats().held
-        return {"chunks": held.chunks, "bytes": held.bytes}
+        return {"chunks": held.chunks, "bytes": held.bytes, "limit": self.place.limit}

@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from kubewitness.cli.buffers import Buffer, directory_of, place_of
+from kubewitness.cli.monitoring import Monitoring
 from kubewitness.cli.pipeline_parts import Parts, Service
 from kubewitness.config.state import StatePaths
 from kubewitness.config.tree import Tree
@@ -26,6 +27,7 @@ from kubewitness.pipeline.feeds import Feed
 from kubewitness.pipeline.filtering import FilterSink
 from kubewitness.pipeline.rejected import Rejected
 from kubewitness.pipeline.supervisor import Supervisor
+from kubewitness.web.fluent_bit_health import HealthWindow
 
 log = logging.getLogger("kubewitness.run")
 
@@ -71,6 +73,7 @@ class Pipeline:
         self._stopping = False
         self._buffer: Buffer | None = None
         self.reloads = 0
+        self._monitoring = Monitoring(self, lambda: self._supervisor.health(), lambda: self._now.parts.metrics())
 
     # --- running -----------------------------------------------------------------------------------------------------
 
@@ -82,19 +85,28 @@ class Pipeline:
             loop.add_signal_handler(number, self._caught, number.name)
         loop.add_signal_handler(signal.SIGHUP, self.reload)
         with Buffer(place_of(self._now.tree, self._now.service, self._now.parts, self._paths)) as self._buffer:
-            while True:
-                try:
-                    await self._generation(self._buffer)
-                except (UsageError, StateError) as e:
-                    if self._before is None:
-                        raise
-                    log.error("[reload] the new configuration cannot run, the one before goes on: %s", e)
-                    self._now, self._before, self._next = self._made(self._before.tree), None, None
-                    self.reloads -= 1
-                    continue
-                if self._next is None:
-                    return self._supervisor.exit_code
-                self._before, self._now, self._next = self._now, self._next, None
+            try:
+                while await self._generation_or_the_one_before(self._buffer):
+                    pass
+            finally:
+                self._monitoring.close()
+        return self._supervisor.exit_code
+
+    async def _generation_or_the_one_before(self, buffer: Buffer) -> bool:
+        """Whether another one follows."""
+        try:
+            await self._generation(buffer)
+        except (UsageError, StateError) as e:
+            if self._before is None:
+                raise
+            log.error("[reload] the new configuration cannot run, the one before goes on: %s", e)
+            self._now, self._before, self._next = self._made(self._before.tree), None, None
+            self.reloads -= 1
+            return True
+        if self._next is None:
+            return False
+        self._before, self._now, self._next = self._now, self._next, None
+        return True
 
     def _caught(self, name: str) -> None:
         log.info("[engine] caught signal (%s)", name)
@@ -119,7 +131,9 @@ class Pipeline:
         if close is not None:
             supervisor.add_drain(close)
         self._add_outputs(supervisor, now, feed)
-        self._add_monitor(supervisor, now)
+        await self._monitoring.watch(now.service)
+        if now.service.monitor is not None:
+            supervisor.add_service("health", self._monitoring.sample)
         supervisor.yields = self._before is not None
         if supervisor.yields:
             supervisor.add_service("reload", partial(self._proved, supervisor, buffer))
@@ -183,13 +197,6 @@ class Pipeline:
             keep=options.flag("storage.keep.rejected"),
         )
 
-    def _add_monitor(self, supervisor: Supervisor, now: Configuration) -> None:
-        if now.service.monitor is not None:
-            from kubewitness.web.monitor import Monitor
-
-            host, port = now.service.monitor
-            supervisor.add_service("monitor", Monitor(host, port, supervisor.health, now.parts.metrics).run)
-
     # --- looking -----------------------------------------------------------------------------------------------------
 
     def counts(self) -> dict[str, dict[str, dict[str, int]]]:
@@ -203,9 +210,19 @@ class Pipeline:
         return {"input": inputs, "filter": filters, "output": self._supervisor.delivered()}
 
     def waiting(self) -> dict[str, int]:
-        """Chunks and bytes between inputs and outputs; `memory`: 1 when they are there and not on the disk."""
+        """Chunks, bytes and their limit between inputs and outputs; `memory`: 1 when they are there and not on the
+        disk."""
         assert self._buffer is not None
         return {**self._buffer.health(), "memory": int(self._buffer.place.memory)}
+
+    @property
+    def window(self) -> HealthWindow:
+        """Failures of the last `hc_period` seconds."""
+        return self._monitoring.window
+
+    def paused(self) -> dict[str, bool]:
+        """By input: whether it waits for room."""
+        return {name: sink.paused for name, sink in zip(self._now.parts.input_names, self._inputs, strict=True)}
 
     # --- reload ------------------------------------------------------------------------------------------------------
 

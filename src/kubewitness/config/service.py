@@ -29,9 +29,10 @@ SERVICE_KEYS = (
     Key("http_listen", default="127.0.0.1", doc="address for it (Fluent Bit: 0.0.0.0)"),
     Key("http_port", "int", "2020", "and port"),
     Key("health_check", "bool", "off", _NOTHING + "/api/v1/health always tells"),
-    Key("hc_errors_count", "int", "5", _NOTHING + "an output that fails is unhealthy at once"),
-    Key("hc_retry_failure_count", "int", "5", _NOTHING + "as `hc_errors_count`"),
-    Key("hc_period", "int", "60", _NOTHING + "as `hc_errors_count`"),
+    Key("hc_errors_count", "int", "5", "batches that may fail for good within `hc_period`; with more, /api/v1/health "
+        "answers 500"),
+    Key("hc_retry_failure_count", "int", "5", "batches that may be given up after `retry_limit` within `hc_period`"),
+    Key("hc_period", "int", "60", "seconds for which failures count"),
     Key("storage.path", doc="directory of this pipeline's journal; empty: in the state directory, by the file's name"),
     Key("storage.type", default="filesystem", doc="for inputs that do not say: through the journal, or in memory",
         choices=("filesystem", "memory")),
