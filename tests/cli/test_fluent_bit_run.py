@@ -187,6 +187,35 @@ def test_a_configuration_that_cannot_start_is_taken_back(tmp_path: Path) -> None
         assert it.stop() == 0
 
 
+def test_with_a_db_a_restart_goes_on_where_it_was_though_records_are_in_memory(tmp_path: Path) -> None:
+    source, config = tmp_path / "app.log", tmp_path / "fluent-bit.conf"
+    text = PIPELINE.format(place=tmp_path, storage="memory", out="out.txt")
+    config.write_text(text.replace("[OUTPUT]", f"    DB {tmp_path}/flb.db\n[OUTPUT]"))
+    for wanted in (["one"], ["one", "two"]):
+        source.write_text("".join(f"{line}\n" for line in wanted))
+        with running("kubewitness-fluent-bit", tmp_path, "-c", str(config)) as it:
+            wait_for(lambda wanted=wanted: lines(tmp_path / "out.txt") == wanted, "what is new")  # type: ignore[misc]
+            assert it.stop() == 0
+    assert sorted(p.name for p in (tmp_path / "flb.db.kubewitness").iterdir()) == ["journal.db"]
+
+
+def test_it_goes_on_in_the_background(tmp_path: Path) -> None:
+    (tmp_path / "app.log").write_text("one\n")
+    (tmp_path / "fluent-bit.conf").write_text(PIPELINE.format(place=".", storage="memory", out="out.txt"))
+    with running("kubewitness-fluent-bit", tmp_path, "-d", "-l", "log.txt", "-w", ".", "-c", "fluent-bit.conf") as it:
+        assert it.process.wait(30) == 0
+    log = (tmp_path / "log.txt").read_text
+    wait_for(lambda: "switching to background mode (PID=" in log(), "the child")
+    found = re.search(r"background mode \(PID=(\d+)\)", log())
+    assert found is not None
+    child = int(found[1])
+    try:
+        wait_for(lambda: lines(tmp_path / "out.txt") == ["one"], "what the child does")
+    finally:
+        os.kill(child, signal.SIGTERM)
+    wait_for(lambda: "[engine] service has stopped" in log(), "its end")
+
+
 def free_port() -> int:
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))

@@ -37,7 +37,9 @@ def test_what_a_file_does_not_say_is_as_in_fluent_bit(tmp_path: Path) -> None:
         "scheduler.base": "5",
         "scheduler.cap": "2000",
     }
-    assert tree.outputs[0].keys == {"match": "*", "retry_limit": "1", "json_date_key": "date"}
+    assert tree.outputs[0].keys == {
+        "match": "*", "retry_limit": "1", "format": "msgpack", "json_date_key": "date",
+    }  # fmt: skip
 
 
 def test_what_a_file_says_stays(tmp_path: Path) -> None:

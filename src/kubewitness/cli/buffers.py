@@ -53,10 +53,14 @@ def place_of(tree: Tree, service: Service, parts: Parts, paths: StatePaths) -> P
     """Raises UsageError when its directory cannot be made."""
     given = service.options.text("storage.path")
     limit = service.options.number("storage.total_limit_size")
-    if parts.memory and not given:
-        return Place(True, None, limit)
     path = directory_of(tree, service, paths)
-    if not given:
+    if parts.memory and not given:
+        # where an input has a `db`, positions are wanted across restarts: they are kept beside it
+        files = [section.keys["db"] for section in tree.inputs if section.keys.get("db")]
+        if not files:
+            return Place(True, None, limit)
+        path = Path(f"{files[0]}.kubewitness")
+    elif not given:
         paths.create()
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -2,7 +2,7 @@
 
 With `storage.type: filesystem` (the default) records and positions are in the pipeline's journal before a source is
 acknowledged, and nothing is lost or captured twice across restarts. With `memory` nothing touches the disk: what is
-buffered is lost with the process, and positions are kept only when `storage.path` is set.
+buffered is lost with the process, and positions are kept only when `storage.path` is set or an input has a `db`.
 """
 
 from __future__ import annotations

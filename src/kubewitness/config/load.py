@@ -125,7 +125,7 @@ class _Builder:
         said = {entry.name for entry in found[0].entries} if found[0].file == arguments.COMMAND_LINE else set()
         said -= _GATHERED
         entries = tuple(e for s in found for e in s.entries if s is found[0] or e.name not in said)
-        return replace(found[0], entries=entries, lists=all(section.lists for section in found))
+        return replace(found[-1], entries=entries, lists=all(section.lists for section in found))
 
     def parsers_files(self, service: Section) -> None:
         """Adds the parsers of the files that the service names."""

@@ -25,7 +25,7 @@ EVERY_OUTPUT: Mapping[str, str] = {"retry_limit": "1"}
 #: outputs that Fluent Bit does not have: nobody expects its defaults of them
 OWN_OUTPUTS = ("store", "alertmanager", "webhook")
 OUTPUTS: Mapping[str, Mapping[str, str]] = {
-    "stdout": {"json_date_key": "date"},
+    "stdout": {"format": "msgpack", "json_date_key": "date"},
     "forward": {"require_ack_response": "off"},
 }
 
