@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import msgpack
 
 from kubewitness.contracts import Sink
+from kubewitness.inputs.forward import Forward
 from kubewitness.inputs.http import Http
 from kubewitness.record import Chunk
 from tests.inputs.running import running, until
@@ -96,4 +98,29 @@ def _lines(numbers: Sequence[int]) -> bytes:
     return b"".join(b'{"n":%d}\n' % n for n in numbers)
 
 
-SENDERS: tuple[type[Sender], ...] = (HttpSender,)
+class ForwardSender(Sender):
+    """PackedForward with an id; acknowledged by it."""
+
+    name = "forward"
+
+    def source(self, **keys: str) -> Forward:
+        return Forward({"listen": "127.0.0.1", "port": "0", **keys})
+
+    async def send(self, source: Any, numbers: Sequence[int]) -> bool:
+        reader, writer = await self.connect(source)
+        try:
+            writer.write(self.message(numbers))
+            return bool(msgpack.unpackb(await reader.read(1000)) == {"ack": f"chunk-{numbers[0]}"})
+        finally:
+            writer.close()
+
+    def message(self, numbers: Sequence[int]) -> bytes:
+        entries = b"".join(msgpack.packb([msgpack.ExtType(0, STAMP), {"n": n}]) for n in numbers)
+        message: bytes = msgpack.packb(["app", entries, {"chunk": f"chunk-{numbers[0]}"}])
+        return message
+
+
+#: an EventTime
+STAMP = (1_700_000_000).to_bytes(4, "big") + (123_456_789).to_bytes(4, "big")
+
+SENDERS: tuple[type[Sender], ...] = (HttpSender, ForwardSender)

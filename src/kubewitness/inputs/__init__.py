@@ -12,6 +12,7 @@ INPUTS: dict[str, tuple[str, str]] = {
     "kubernetes_events": ("kubewitness.inputs.kubernetes_events", "KubernetesEvents"),
     "kubernetes_audit": ("kubewitness.inputs.kubernetes_audit", "KubernetesAudit"),
     "tail": ("kubewitness.inputs.tail", "Tail"),
+    "forward": ("kubewitness.inputs.forward", "Forward"),
     "http": ("kubewitness.inputs.http", "Http"),
     "kubernetes_admission": ("kubewitness.inputs.kubernetes_admission", "KubernetesAdmission"),
 }

@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 
 import msgpack
 import msgspec
+from msgspec.msgpack import Ext
 
 from kubewitness.record import Note
 
@@ -37,6 +38,19 @@ _CONTAINED = _PLAIN | {dict, list}
 
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 _time = struct.Struct(">II").unpack
+
+
+def _usual_entries() -> msgspec.msgpack.Decoder[list[tuple[Any, dict[str, Any]]]]:
+    """Of packed entries as nearly all are: exact times, names and texts that are UTF-8, no bytes, some levels deep.
+    Three times as fast as looking at each value."""
+    value: Any = str | int | float | bool | None
+    for _ in range(6):
+        value = str | int | float | bool | list[value] | dict[str, value] | None
+    head: Any = Ext | tuple[Ext, dict[str, value]]
+    return msgspec.msgpack.Decoder(list[tuple[head, dict[str, value]]])
+
+
+_usual = _usual_entries().decode
 
 
 class Broken(Exception):
@@ -95,12 +109,14 @@ class Frames:
         try:
             self._unpacker.feed(data)
             for message in self._unpacker:
-                self._done = self._unpacker.tell()
+                before, self._done = self._done, self._unpacker.tell()
+                if self._done - before > self._limit:
+                    raise TooLarge
                 found.append(message)
         except msgpack.BufferFull as e:
             raise TooLarge from e
         except _ERRORS as e:
-            raise Broken(f"no MessagePack: {e or type(e).__name__}") from e
+            raise Broken(f"no MessagePack: {str(e) or type(e).__name__}") from e
         if self.pending > self._limit:
             raise TooLarge
         return found
@@ -146,7 +162,7 @@ def read(found: Any, unpack: Unpack) -> Message | None:
         if isinstance(signal, int) and signal:
             kind = {1: "metrics", 2: "traces"}.get(signal, f"signals of kind {signal}")
             return _rejected(tag, entries, f"{kind} of Fluent Bit are no records", options)
-        return _message(tag, _entries(entries), options)
+        return _usual_message(tag, entries, options) or _message(tag, _entries(entries), options)
     if len(found) < 3:
         raise Broken("a message has a time and no record")
     options = _options(found, 3)
@@ -165,12 +181,52 @@ def _options(found: list[Any], at: int) -> dict[Any, Any]:
 def _entries(data: bytes) -> Iterable[Any]:
     unpacker = _unpacker(len(data) + 1)
     unpacker.feed(data)
+    done = 0
     try:
-        yield from unpacker
+        for entry in unpacker:
+            done = unpacker.tell()  # at the end it has passed what is cut off
+            yield entry
     except _ERRORS as e:
-        raise Broken(f"packed entries are no MessagePack: {e or type(e).__name__}") from e
-    if unpacker.tell() != len(data):
+        raise Broken(f"packed entries are no MessagePack: {str(e) or type(e).__name__}") from e
+    if done != len(data):
         raise Broken("the last of the packed entries is cut off")
+
+
+def _usual_message(tag: str, data: bytes, options: dict[Any, Any]) -> Message | None:
+    """None when there is something to look at in any of the entries."""
+    try:
+        found = _usual(b"\xdd" + _count(data).to_bytes(4, "big") + data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError):
+        return None
+    times = array("q")
+    notes: dict[int, Note] = {}
+    for i, (head, _) in enumerate(found):
+        if type(head) is tuple:
+            head, metadata = head
+            if metadata:
+                notes[i] = Note(metadata=_json(metadata).decode())
+        if head.code != 0 or len(head.data) != 8:
+            return None
+        seconds, nanoseconds = _time(head.data)
+        if not seconds or seconds in _GROUPS:
+            return None
+        times.append(seconds * _SECOND + nanoseconds)
+    ack = _ack(options)
+    records = [_encode(record) for _, record in found]
+    return Message(_text(tag), records, times, notes, [], ack, _identity(ack, tag) if ack else b"")
+
+
+def _count(data: bytes) -> int:
+    """Values one after another; what is no value is left to who reads them."""
+    unpacker = msgpack.Unpacker(max_buffer_size=len(data) + 1)
+    unpacker.feed(data)
+    count = 0
+    try:
+        while True:
+            unpacker.skip()
+            count += 1
+    except (msgpack.OutOfData, *_ERRORS):
+        return count
 
 
 def _message(tag: str, entries: Iterable[Any], options: dict[Any, Any]) -> Message:

@@ -21,6 +21,7 @@ from kubewitness.formats.names import CLUSTER_NAME
 from kubewitness.inputs.budget import Budget
 from kubewitness.inputs.incident import Incident
 from kubewitness.inputs.listener import Listener
+from kubewitness.inputs.server_tls import names_of
 from kubewitness.inputs.sockets import Sockets
 
 _log = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ _STEP = 1024 * 1024
 #: seconds between two looks at connections and files
 _LOOK = 0.5
 #: seconds in which what is left of a refused body is read and thrown away, so that its sender gets to the answer
-_LINGER = 2.0
+_LINGER = 1.0
 
 
 class Body:
@@ -247,7 +248,8 @@ class Receiver:
 
     def _refusal(self, request: web.Request) -> str:
         """Why this client may not send; "" when it may."""
-        if self.listener.client_names and not self.listener.client_names & _names(request):
+        names = self.listener.client_names
+        if names and not names & names_of(request.get_extra_info("peercert") or {}):
             return "the client certificate names nobody who may send here\n"
         if not self.listener.token_file:
             return ""
@@ -291,14 +293,6 @@ class Closed(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport.close()
-
-
-def _names(request: web.Request) -> frozenset[str]:
-    """Common name and DNS names of the client's certificate, which was checked against the CA."""
-    certificate = request.get_extra_info("peercert") or {}
-    names = {value for rdn in certificate.get("subject", ()) for key, value in rdn if key == "commonName"}
-    names |= {value for kind, value in certificate.get("subjectAltName", ()) if kind == "DNS"}
-    return frozenset(names)
 
 
 async def _alive(_: web.Request) -> web.Response:

@@ -10,6 +10,7 @@ from kubewitness.errors import UsageError
 from kubewitness.inputs.listener import Listener
 from kubewitness.inputs.server_tls import VERSIONS, TlsFiles
 from kubewitness.inputs.sockets import Address
+from kubewitness.inputs.stream_server import Limits
 
 _NOTHING = "accepted, without effect: "
 _CLIENT = _NOTHING + "for the side that connects"
@@ -58,10 +59,10 @@ def place(port: int) -> tuple[Key, ...]:
     )
 
 
-def unix_keys(path: str) -> tuple[Key, ...]:
+def unix_keys(path: str, mode: str) -> tuple[Key, ...]:
     return (
         Key(path, doc="unix socket to listen on, in place of address and port"),
-        Key("unix_perm", default="0644", doc="its permissions, in octal"),
+        Key("unix_perm", default=mode, doc="its permissions, in octal; empty: as the umask says"),
     )
 
 
@@ -81,7 +82,9 @@ def address_of(plugin: str, opts: Options, *, unix_path: str = "") -> Address:
     )
 
 
-def _mode(plugin: str, text: str) -> int:
+def _mode(plugin: str, text: str) -> int | None:
+    if not text:
+        return None
     try:
         mode = int(text, 8)
     except ValueError:
@@ -125,7 +128,7 @@ def listener_of(plugin: str, opts: Options, *, body_limit: int, keep_seconds: fl
         tls=tls_of(plugin, opts),
         client_names=frozenset(opts.items("tls.client_names")),
         token_file=token_file,
-        connections=connections(opts),
+        connections=opts.number("max_connections") or _CONNECTIONS,
         header_seconds=opts.seconds("net.accept_timeout") or 10.0,
         idle_seconds=seconds,
         body_seconds=max(60.0, seconds),
@@ -135,10 +138,12 @@ def listener_of(plugin: str, opts: Options, *, body_limit: int, keep_seconds: fl
     )
 
 
-def connections(opts: Options) -> int:
-    return opts.number("max_connections") or _CONNECTIONS
-
-
-def io_seconds(opts: Options) -> float:
-    """Seconds that a client may be silent in the middle of a message."""
-    return opts.seconds("net.io_timeout") or _IO_SECONDS
+def limits_of(opts: Options) -> Limits:
+    """Of an input whose clients have connections of their own protocol."""
+    return Limits(
+        connections=opts.number("max_connections") or _CONNECTIONS,
+        total_bytes=opts.number("buffer_total_size"),
+        io_seconds=opts.seconds("net.io_timeout") or _IO_SECONDS,
+        handshake_seconds=opts.seconds("net.accept_timeout") or 10.0,
+        client_names=frozenset(opts.items("tls.client_names")),
+    )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from kubewitness.errors import UsageError
 
@@ -94,3 +96,10 @@ class ServerTls:
             except OSError as e:
                 stamps.append(e.errno)
         return tuple(stamps)
+
+
+def names_of(certificate: Mapping[str, Any]) -> frozenset[str]:
+    """Common name and DNS names of a client's certificate, which was checked against the CA."""
+    names = {value for rdn in certificate.get("subject", ()) for key, value in rdn if key == "commonName"}
+    names |= {value for kind, value in certificate.get("subjectAltName", ()) if kind == "DNS"}
+    return frozenset(names)

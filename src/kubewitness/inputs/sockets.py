@@ -46,6 +46,10 @@ class Sockets:
         #: the port listened on, once it is (when port 0 was asked for)
         self.port = 0
 
+    @property
+    def is_open(self) -> bool:
+        return bool(self._servers)
+
     async def open(self, factory: Factory) -> None:
         """Raises UsageError when it cannot be listened there, or with these files."""
         self._tls.context()  # tells of its files first

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from kubewitness.errors import KubewitnessError
 from kubewitness.inputs.budget import Budget
 from kubewitness.inputs.incident import Incident
 from kubewitness.inputs.server_tls import TlsFiles, names_of
@@ -172,6 +173,7 @@ class StreamServer:
             "refused_memory": 0,
             "broken": 0,
             "broken_off": 0,
+            "errors": 0,
         }
 
     @property
@@ -234,6 +236,9 @@ class StreamServer:
         except Refused as e:
             self.counts[e.count] += 1
             self._refusals.report(f"{self.what}: the connection of {connection.peer or 'a client'} is ended: {e}")
+        except KubewitnessError as e:
+            self.counts["errors"] += 1
+            self._refusals.report(f"{self.what}: {e}; the connection of {connection.peer or 'a client'} is ended")
         except OSError:
             self.counts["broken_off"] += 1
         except Exception:
