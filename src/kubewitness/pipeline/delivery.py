@@ -123,13 +123,14 @@ class DeliveryLoop:
         for delivery in found:
             if not self._output.wants(delivery.chunk.table, delivery.chunk.tag):
                 continue
-            for left in [delivery] if self._filters is None else await self._filtered(delivery, self._filters):
-                length = len(left.chunk.data)
-                if part and limit and size + length > limit:
-                    yield part
-                    part, size = [], 0
-                part.append(left)
-                size += length
+            # What the filters made of one delivery stays together: the cursor passes it as a whole.
+            left = [delivery] if self._filters is None else await self._filtered(delivery, self._filters)
+            length = sum(len(d.chunk.data) for d in left)
+            if part and limit and size + length > limit:
+                yield part
+                part, size = [], 0
+            part += left
+            size += length
         if part:
             yield part
 
