@@ -66,7 +66,8 @@ class Pipeline:
         self._exit_on_eof = exit_on_eof
         self._noted = noted
         self._supervisor = Supervisor()
-        self._inputs: list[CountedSink] = []
+        #: by the name that everybody sees
+        self._inputs: dict[str, CountedSink] = {}
         self._next: Configuration | None = None
         #: what goes on if the present one cannot
         self._before: Configuration | None = None
@@ -151,12 +152,12 @@ class Pipeline:
         filtered = FilterSink(sink, parts.filters, supervisor.fail)
         filters = [parts.filters]
         sinks = [filtered]
-        self._inputs = []
-        for source, own in zip(parts.inputs, parts.processors, strict=True):
+        self._inputs = {}
+        for source, name, own in zip(parts.inputs, parts.input_names, parts.processors, strict=True):
             filters.append(own)
             sinks.append(FilterSink(filtered, own, supervisor.fail))
-            self._inputs.append(CountedSink(sinks[-1]))
-            supervisor.add_input(source, self._inputs[-1])
+            self._inputs[name] = CountedSink(sinks[-1])
+            supervisor.add_input(source, self._inputs[name])
             watch = getattr(source, "watch", None)
             if watch is not None:
                 watch(supervisor.health, parts.metrics)
@@ -202,10 +203,7 @@ class Pipeline:
     def counts(self) -> dict[str, dict[str, dict[str, int]]]:
         """What went through each part: {"input" | "filter" | "output": {name: {"records": ...}}}, since it was made."""
         parts = self._now.parts
-        inputs = {
-            name: {"records": sink.records, "bytes": sink.bytes}
-            for name, sink in zip(parts.input_names, self._inputs, strict=True)
-        }
+        inputs = {name: {"records": sink.records, "bytes": sink.bytes} for name, sink in self._inputs.items()}
         filters = {name: step for one in parts.all_filters for name, step in one.counts().items()}
         return {"input": inputs, "filter": filters, "output": self._supervisor.delivered()}
 
@@ -222,7 +220,7 @@ class Pipeline:
 
     def paused(self) -> dict[str, bool]:
         """By input: whether it waits for room."""
-        return {name: sink.paused for name, sink in zip(self._now.parts.input_names, self._inputs, strict=True)}
+        return {name: sink.paused for name, sink in self._inputs.items()}
 
     # --- reload ------------------------------------------------------------------------------------------------------
 
