@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import random
 import shutil
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -62,6 +65,58 @@ def test_renamed_files_are_read_to_their_end_before_the_new_one(tmp_path: Path) 
     log.rename(tmp_path / "audit-2026-11-22T10-00-01.000.log")
     write(log, b"4\n")
     assert read_all(follower, 2.0) == [b"2", b"3", b"4"]
+
+
+@pytest.mark.parametrize("name", ["0.log", "audit.log"])
+def test_a_time_in_the_name_counts_before_that_of_the_compression(tmp_path: Path, name: str) -> None:
+    log = tmp_path / name
+    write(log, b"1\n")
+    follower = RotatedFile(log, None)
+    assert read_all(follower, 1.0) == [b"1"]
+    for n in range(2, 5):  # the kubelet compresses a file when the next one is rotated
+        old = tmp_path / (f"0.log.20261122-21000{n}" if name == "0.log" else f"audit-2026-11-22T21-00-0{n}.000.log")
+        log.rename(old)
+        if n < 4:
+            packed = old.with_name(old.name + ".gz")
+            packed.write_bytes(gzip.compress(old.read_bytes()))
+            old.unlink()
+            os.utime(packed, (2e9 + n, 2e9 + n))
+        write(log, b"%d\n" % n)
+    assert read_all(follower, 2.0) == [b"2", b"3", b"4"]
+
+
+class Busy(RotatedFile):
+    """Something happens to the folder after each of its looks at it."""
+
+    happens: Sequence[Callable[[], None]] = ()
+
+    def _names(self) -> list[Path]:
+        names = super()._names()
+        if self.happens:
+            first, *self.happens = self.happens
+            first()
+        return names
+
+
+def test_a_rotation_in_the_middle_of_a_look_changes_no_order(tmp_path: Path) -> None:
+    log = tmp_path / "0.log"
+    write(log, b"1\n")
+    follower = Busy(log, None)
+    assert read_all(follower, 1.0) == [b"1"]
+
+    def rotate(n: int) -> None:
+        log.rename(tmp_path / f"0.log.20261122-21000{n}")
+        write(log, b"%d\n" % n)
+
+    def compress(n: int) -> None:
+        old = tmp_path / f"0.log.20261122-21000{n}"
+        (tmp_path / f"{old.name}.gz").write_bytes(gzip.compress(old.read_bytes()))
+        old.unlink()
+
+    rotate(2)
+    rotate(3)
+    follower.happens = [partial(rotate, 4), partial(compress, 3), partial(rotate, 5)]
+    assert read_all(follower, 2.0) == [b"2", b"3", b"4", b"5"]
 
 
 def test_a_writer_that_keeps_writing_to_the_renamed_file_is_heard(tmp_path: Path) -> None:

@@ -38,6 +38,10 @@ BLOCK = 256 * 1024
 _PRINT_BYTES = 1024
 #: file systems stamp with the kernel's tick (1 to 10 ms), some only whole seconds
 _CLOCK_GRAIN_NS = 2_000_000_000
+#: a name with so many digits has a date in it
+_DATE_DIGITS = 8
+#: of looking at a folder that changes while it is looked at
+_TRIES = 10
 #: finished files that are remembered
 _REMEMBERED = 64
 #: of a line that is too long, this much is kept
@@ -301,10 +305,11 @@ class RotatedFile:
 
     def _take_up(self, now: float) -> None:
         """Every file of this log that is neither known nor older than what is known, from its beginning."""
-        for name in self._names():
-            handle = _open(name)
-            if handle is None:
-                continue
+        for tries in range(_TRIES):
+            found = self._opened(last=tries + 1 == _TRIES)
+            if found is not None:
+                break
+        for name, handle in found or ():
             stat = os.fstat(handle)
             live = name == self.path
             known = (stat.st_mtime_ns < self._floor_ns and not live) or self._is_known(handle, name, stat, live=live)
@@ -313,6 +318,28 @@ class RotatedFile:
                 continue
             self._files.append(_file(name, handle, stat, grew=now))
         self._files.sort(key=lambda file: file.inode == self._live)
+
+    def _opened(self, *, last: bool) -> list[tuple[Path, int]] | None:
+        """The files as they were at one moment, oldest first; None when one was rotated, compressed or removed
+        meanwhile: what is taken up later would be read behind what is newer. `last`: then it is as it is."""
+        before = _stat(self.path)
+        if before is not None:
+            self._live = before.st_ino
+        found: list[tuple[Path, int]] = []
+        for name in self._names():
+            handle = _open(name)
+            if handle is not None:
+                found.append((name, handle))
+            moved = (
+                (handle is None or before is None or os.fstat(handle).st_ino != before.st_ino)
+                if name == self.path
+                else handle is None
+            )
+            if moved and not last and not (name == self.path and handle is None and before is None):
+                for _, opened in found:
+                    os.close(opened)
+                return None
+        return found
 
     def _is_known(self, handle: int, name: Path, stat: os.stat_result, *, live: bool) -> bool:
         if any(file.inode == stat.st_ino for file in self._files):
@@ -325,17 +352,23 @@ class RotatedFile:
         return False
 
     def _names(self) -> list[Path]:
-        """The rotated files, oldest first, then the live one."""
+        """The rotated files, oldest first, then the live one. A time in the name counts before the file's own, which is
+        that of its compression where the kubelet or kube-apiserver compressed it."""
         found = []
         with contextlib.suppress(OSError), os.scandir(self.path.parent) as entries:
             for entry in entries:
                 if self._rotated.fullmatch(entry.name):
                     with contextlib.suppress(OSError):
-                        found.append((entry.stat().st_mtime_ns, entry.name))
-        plain = {name for _, name in found}
+                        found.append((self._stamp(entry.name), entry.stat().st_mtime_ns, entry.name))
+        plain = {name for _, _, name in found}
         # a `.gz` beside what it is made of is not complete yet
-        rotated = [name for _, name in sorted(found) if name.removesuffix(".gz") == name or name[:-3] not in plain]
+        rotated = [name for _, _, name in sorted(found) if name.removesuffix(".gz") == name or name[:-3] not in plain]
         return [*(self.path.with_name(name) for name in rotated), self.path]
+
+    def _stamp(self, name: str) -> str:
+        """The time in a rotated file's name; "" for a number only (`.1`), which is another file's tomorrow."""
+        digits = "".join(filter(str.isdigit, name.removesuffix(".gz").removeprefix(self.path.stem)))
+        return digits if len(digits) >= _DATE_DIGITS else ""
 
     def _start_here(self) -> None:
         """First sight: the live file from its beginning; what was rotated away before is left to `import`."""
