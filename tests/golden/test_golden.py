@@ -6,6 +6,8 @@ A folder is a case: its configuration (`fluent-bit.conf` or `.yaml`) with the fi
 
 A file `*.export` is the journal of its folder: journal files, read by journalctl, where systemd is installed; else
 entries that a program in journalctl's place reads (tests/journald.py), so that the case runs on any machine.
+
+What is sent to a server that cannot be had here (`servers.py`) is in /var/out, too, sorted, by the last part of its path.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from pathlib import Path
 import pytest
 
 from kubewitness.cli import main
+from tests.golden.servers import servers
 from tests.journald import Journald, parsed
 
 HERE = Path(__file__).parent
@@ -55,7 +58,8 @@ def test_a_published_configuration_gives_what_its_documentation_says(
     before = time.time()
     config = placed(case, tmp_path)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
-    assert main(["run", "-c", str(config), "--exit-on-eof", "--state", str(tmp_path / "state")]) == 0
+    with servers(config.read_text(), tmp_path / "var" / "out", monkeypatch.setenv):
+        assert main(["run", "-c", str(config), "--exit-on-eof", "--state", str(tmp_path / "state")]) == 0
     found = {path.name: path.read_text().splitlines() for path in (tmp_path / "var" / "out").iterdir()}
     expected = {}
     for path in (case / "out").iterdir():

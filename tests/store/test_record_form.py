@@ -92,6 +92,6 @@ def test_what_filter_kubernetes_said_of_a_line_is_in_columns_and_its_bytes_are_a
         (row,) = s.query(f"SELECT {wanted} FROM logs")
         raws = s.raw(s.query("SELECT raw_seg, raw_frame, raw_off, raw_len FROM logs"))
     assert row[:6] == ("shop", "web-1", "app", container_id("a"), "uid-web-1", "worker-1")
-    assert row[6:10] == ("paid", '{"app": "web", "pod-template-hash": "5d"}', "Deployment", "web")
+    assert row[6:10] == ("paid", '{"app":"web","pod-template-hash":"5d"}', "Deployment", "web")
     assert json.loads(row[10])["kubernetes"]["pod_ip"] == "10.0.0.7"
     assert raws == [cri("paid")[0].encode()]

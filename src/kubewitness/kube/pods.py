@@ -168,9 +168,8 @@ def _is_there(raw: msgspec.Raw) -> bool:
 
 
 def _compact(raw: msgspec.Raw) -> bytes:
-    """On one line: a file may be written for people."""
-    found = bytes(raw)
-    return msgspec.json.format(found, indent=-1) if b"\n" in found or b"\r" in found else found
+    """As the API server writes it: a file may be written for people."""
+    return msgspec.json.format(bytes(raw), indent=-1)
 
 
 def _containers(status: _Status) -> list[_Container]:
