@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ from kubewitness.pipeline.filtering import Filters, FilterSink, Step
 from kubewitness.record import Chunk
 from tests.fake_apiserver import FakeApiServer, status
 from tests.filters.pods import container_id, cri, lines_of, log_file, pod, shown
+from tests.inputs.certificates import Authority
 from tests.inputs.events_recording import until
 
 PODS = "/api/v1/pods"
@@ -350,3 +353,64 @@ async def test_namespaces_have_a_watch_of_their_own_only_when_they_are_wanted(se
         await recording.say(lines_of(log_file(), cri("x")))
         assert list(shown(recording.chunks)[0])[4:] == ["kubernetes_namespace"]
     assert asked(server, PODS) == []
+
+
+# --- the kubelet -----------------------------------------------------------------------------------------------------
+
+
+@contextlib.asynccontextmanager
+async def kubelet(folder: Path, pods: list[dict[str, Any]], requests: list[web.Request]) -> AsyncIterator[Any]:
+    """A kubelet as far as GET /pods goes; gives the keys by which it is reached."""
+    authority = Authority(folder)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*map(str, authority.issue("worker-1")))
+    (folder / "token").write_text("kubelet-token")
+
+    async def answer(request: web.Request) -> web.Response:
+        requests.append(request)
+        if request.headers.get("Authorization") != "Bearer kubelet-token":
+            return web.Response(status=401)
+        return web.json_response({"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": pods})
+
+    app = web.Application()
+    app.router.add_get("/pods", answer)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+    try:
+        yield [
+            ("use_kubelet", "on"),
+            ("kubelet_port", str(runner.addresses[0][1])),
+            ("kube_ca_file", str(authority.certificate)),
+            ("kube_token_file", str(folder / "token")),
+        ]
+    finally:
+        await runner.cleanup()
+
+
+async def test_the_kubelet_is_asked_for_all_of_its_pods_at_once_and_again_for_a_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kubewitness.kube.kubelet._SOON", 0.05)
+    pods, requests = [pod(f"db-{i}") for i in (10, 1)], list[web.Request]()
+    pods[0]["padding"] = "x" * 100_000  # larger than Fluent Bit's buffer
+    async with kubelet(tmp_path, pods, requests) as keys, running("http://127.0.0.1:9", *keys) as recording:
+        # whole names: one that begins alike is another pod
+        assert (await recording.line("db-1"))["pod_id"] == "uid-db-1"
+        assert (await recording.line("db-10"))["pod_id"] == "uid-db-10"
+        assert len(requests) == 1
+        pods.append(pod("db-2"))
+        assert (await recording.line("db-2"))["pod_id"] == "uid-db-2"
+        assert "pod_id" not in await recording.line("db")
+        assert recording.filter.missing(lines_of(log_file("db"), cri("x"))) is None
+        assert len(requests) == 3
+        health = recording.health["pods"]
+        assert (health["state"], health["known"], health["missing_rights"]) == ("polling", 3, [])
+
+
+async def test_a_kubelet_that_lets_nobody_in_is_told_of(tmp_path: Path) -> None:
+    async with kubelet(tmp_path, [], []) as keys:
+        (tmp_path / "token").write_text("another-token")
+        async with running("http://127.0.0.1:9", *keys, ("kube_meta_wait", "100ms")) as recording:
+            assert "pod_id" not in await recording.line()
+            assert "does not accept our credentials" in recording.health["pods"]["last_error"]
