@@ -146,6 +146,21 @@ def test_the_pipelines_of_the_agents_are_ones_that_run_takes(
     assert "1 inputs, 1 outputs" in capsys.readouterr().out
 
 
+def test_with_metadata_the_agent_may_read_pods_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = {d["kind"]: d for d in documents("agent-daemonset", metadata=True)}
+    assert found["ClusterRole"]["rules"] == [
+        {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]}
+    ]
+    assert found["DaemonSet"]["spec"]["template"]["spec"]["automountServiceAccountToken"] is True
+    monkeypatch.setenv("NODE_NAME", "worker-1")
+    (tmp_path / "pipeline.yaml").write_text(found["ConfigMap"]["data"]["pipeline.yaml"])
+    assert main(["run", "-c", str(tmp_path / "pipeline.yaml"), "--dry-run", "--state", str(tmp_path / "state")]) == 0
+    assert main(["deploy", "recorder", "--metadata"]) == 2
+    assert "--metadata belongs to" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("part", ["agent-daemonset", "agent-sidecar"])
 def test_the_agents_have_no_token_no_writable_root_and_no_right_they_do_not_need(part: str) -> None:
     (found,) = (d for d in documents(part) if d["kind"] in ("DaemonSet", "Pod"))

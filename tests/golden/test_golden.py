@@ -7,7 +7,7 @@ A folder is a case: its configuration (`fluent-bit.conf` or `.yaml`) with the fi
 A file `*.export` is the journal of its folder: journal files, read by journalctl, where systemd is installed; else
 entries that a program in journalctl's place reads (tests/journald.py), so that the case runs on any machine.
 
-What is sent to a server that cannot be had here (`servers.py`) is in /var/out, too, sorted, by the last part of its path.
+What is sent to a server that cannot be had here (`servers.py`) is in /var/out, sorted, by the last part of its path.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
   kubewitness deploy                   the recorder: namespace, rights, Service, StatefulSet with a volume
   kubewitness deploy replicas --store s3://BUCKET/PREFIX
                                        two elected recorders instead, which share a store
-  kubewitness deploy agent-daemonset   container logs of every node: a DaemonSet
+  kubewitness deploy agent-daemonset   container logs of every node: a DaemonSet; with --metadata, with labels and
+                                       workloads of the pods, for which it may list the cluster's pods
   kubewitness deploy agent-sidecar     logs of one pod: a pod with the agent as a native sidecar container
   kubewitness deploy admission         the webhook configuration for clusters whose API server flags cannot be set
   kubewitness deploy policy|webhook    the files of --audit-policy-file and --audit-webhook-config-file
@@ -28,9 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--store", default="", metavar="URI", help="object store that replicas share: s3://BUCKET/PREFIX"
     )
+    parser.add_argument("--metadata", action="store_true", help="agent-daemonset: labels and workloads of pods")
     parser.add_argument("--ca-file", metavar="F", type=Path, help="CA of the admission webhook's certificate (PEM)")
 
 
 def run(args: argparse.Namespace) -> int:
-    print(manifest(args.part, args.image, args.cluster, args.address, args.ca_file, args.store), end="")
+    print(manifest(args.part, args.image, args.cluster, args.address, args.ca_file, args.store, args.metadata), end="")
     return 0

@@ -43,6 +43,7 @@ def manifest(
     address: str = "10.96.0.200:9444",
     ca_file: Path | None = None,
     store: str = "",
+    metadata: bool = False,
 ) -> str:
     """One file with these values filled in. Raises UsageError for values that do not belong there."""
     if part == "replicas" and "://" not in store:
@@ -51,12 +52,16 @@ def manifest(
         )
     if part != "replicas" and store:
         raise UsageError("--store belongs to `deploy replicas`")
+    if metadata and part != "agent-daemonset":
+        raise UsageError("--metadata belongs to `deploy agent-daemonset`")
     if not _NAME.fullmatch(cluster):
         raise UsageError(f"--cluster {cluster!r}: letters, digits, '.', '_' and '-' only")
     for option, value in (("--image", image), ("--address", address), ("--store", store or "-")):
         if not _PLAIN.fullmatch(value):
             raise UsageError(f"{option} {value!r}: blanks, quotes, brackets and commas do not belong there")
-    text = (files("kubewitness") / "manifests" / f"{part}.yaml").read_text("utf-8")
+    text = _text(part)
+    if metadata:
+        text = _with_metadata(text)
     text = text.replace("image: kubewitness:latest", f"image: {image}").replace(
         "--cluster=default", f"--cluster={cluster}"
     )
@@ -71,3 +76,22 @@ def manifest(
             raise UsageError(f"--ca-file {ca_file}: {e.strerror}") from e
         text = text.replace("caBundle: Cg==", f"caBundle: {bundle}")
     return text
+
+
+def _text(part: str) -> str:
+    return (files("kubewitness") / "manifests" / f"{part}.yaml").read_text("utf-8")
+
+
+_TOKENLESS = "automountServiceAccountToken: false"
+_FILTER = """      filters:
+        - name: kubernetes
+          match: kube.*
+          workload: on
+      outputs:
+"""
+
+
+def _with_metadata(text: str) -> str:
+    """The agent with a filter that asks the API server about pods, and with the rights for it."""
+    text = re.sub(rf"{_TOKENLESS}.*", "automountServiceAccountToken: true", text)
+    return text.replace("      outputs:\n", _FILTER, 1) + _text("agent-metadata")
