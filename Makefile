@@ -5,18 +5,20 @@ BIN := $(VENV)/bin
 RUN := $(VENV)/.run
 DEV := $(VENV)/.dev
 FUZZ := $(VENV)/.fuzz
+PAGE := src/kubewitness/web/page/.sources
+UI := $(shell find ui/src ui/public -type f) $(wildcard ui/*.*) ui/.npmrc
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: demo test lint types imports check cluster crash s3 peers soak reliability bench record-demo lock clean help
+.PHONY: demo test lint types imports page page-check check cluster crash s3 peers browser screenshots soak reliability bench record-demo lock clean help
 
 help: ## what make can do
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-demo: $(RUN) ## the main job on a bundled recording of a real cluster: three questions, then the server
+demo: $(RUN) $(PAGE) ## the main job on a bundled recording of a real cluster: three questions, then the server
 	$(BIN)/kubewitness demo
 
-test: $(DEV) ## fast tests (under five minutes)
-	$(PYTEST) -n 2 --dist loadfile -m "not cluster and not crash and not soak and not s3 and not peers"
+test: $(DEV) $(PAGE) ## fast tests (under five minutes)
+	$(PYTEST) -n 2 --dist loadfile -m "not cluster and not crash and not soak and not s3 and not peers and not browser"
 
 lint: $(DEV) ## ruff, style and formatting
 	$(BIN)/ruff check .
@@ -28,7 +30,12 @@ types: $(DEV) ## mypy --strict
 imports: $(DEV) ## the import rules of the rooms
 	$(BIN)/lint-imports --no-cache
 
-check: lint types imports ## all static checks
+page: $(PAGE) ## the browser's page, built from ui/ (needs no Node: it comes from PyPI)
+
+page-check: $(RUN) ## TypeScript and Biome over ui/
+	$(BIN)/python hatch_build.py check
+
+check: lint types imports page-check ## all static checks
 
 cluster: $(DEV) ## tests against a real control plane
 	$(PYTEST) -m "cluster and not soak" -ra
@@ -42,11 +49,17 @@ s3: $(DEV) ## the store on object storage
 peers: $(DEV) ## real far sides from Debian: Prometheus, Alertmanager
 	$(PYTEST) -m "peers and not soak" -ra
 
+browser: $(DEV) $(PAGE) ## the page in a real headless Chromium (Debian's chromium)
+	$(PYTEST) -m browser -ra
+
+screenshots: $(DEV) $(PAGE) ## the README's pictures, of the demo's data
+	$(BIN)/python -m tests.browser.screenshots
+
 soak: $(DEV) $(FUZZ) ## the long forms; minutes to hours
 	$(PYTEST) -m soak -ra -s
 
 reliability: $(DEV) ## every fault that a test plays, and docs/reliability.md anew
-	$(PYTEST) --reliability -m "not soak" -n0
+	$(PYTEST) --reliability -m "not soak and not browser" -n0
 
 bench: $(DEV) ## the workloads beside their yardsticks, as whole processes
 	$(BIN)/python -m benchmarks
@@ -62,13 +75,17 @@ lock: $(DEV) ## pin all dependencies again
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" requirements/fuzz.in -o requirements/fuzz.txt
 
 clean: ## remove what make built
-	rm -rf $(VENV) .build .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	rm -rf $(VENV) .build src/kubewitness/web/page ui/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
 
 $(RUN): requirements/run.txt requirements/build.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "kubewitness needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/run.txt -r requirements/build.txt
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+$(PAGE): $(RUN) $(UI)
+	$(BIN)/python hatch_build.py build
 	touch $@
 
 $(DEV): $(RUN) requirements/dev.txt

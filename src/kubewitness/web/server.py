@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Mapping
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,7 +13,7 @@ from aiohttp import web
 from kubewitness import manifests
 from kubewitness.errors import KubewitnessError, UsageError
 from kubewitness.formats.plain import plain
-from kubewitness.web import openapi, sending
+from kubewitness.web import openapi, pages, sending
 from kubewitness.web.asking import Page
 from kubewitness.web.endpoints import ENDPOINTS, Endpoint
 from kubewitness.web.guard import Guard, Handler
@@ -41,12 +40,6 @@ class SqlResult(Protocol):
 
 #: runs one SELECT within limits; setting the event ends it early
 Sql = Callable[[str, threading.Event], SqlResult]
-
-_PAGE_FILES = {
-    "/": ("index.html", "text/html"),
-    "/app.js": ("app.js", "text/javascript"),
-    "/app.css": ("app.css", "text/css"),
-}
 
 
 class Server:
@@ -88,8 +81,7 @@ class Server:
         app.router.add_get("/api/openapi.json", self._openapi)
         for endpoint in ENDPOINTS:
             app.router.add_get(f"/api/v1/{endpoint.name}", self._asker(endpoint))
-        for path in _PAGE_FILES:
-            app.router.add_get(path, self._page)
+        pages.add_routes(app)
         return app
 
     async def start(self) -> str:
@@ -182,11 +174,6 @@ class Server:
 
     async def _openapi(self, _request: web.Request) -> web.Response:
         return json(openapi.describe(*OTHERS))
-
-    async def _page(self, request: web.Request) -> web.Response:
-        name, kind = _PAGE_FILES[request.path]
-        text = (files("kubewitness.web") / "page" / name).read_text("utf-8")
-        return web.Response(text=text, content_type=kind, charset="utf-8")
 
 
 def _params(request: web.Request) -> dict[str, list[str]]:

@@ -1,0 +1,1 @@
+"""The page in a real headless Chromium, on the demo's recording and the real server."""

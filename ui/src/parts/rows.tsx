@@ -1,0 +1,82 @@
+// Records as a table: what search, timeline, findings and the live view show.
+
+import { useState } from "preact/hooks";
+import { Evidence } from "../ask/evidence";
+import type { Row } from "../lib/types";
+import { ObjectLink, Time, UserLink } from "./small";
+
+/** How an outcome reads: a word beside the colour. */
+function outcomeClass(row: Row): string {
+  const code = Number(row.outcome);
+  if (code >= 500 || row.outcome === "error") return "bad";
+  if (code >= 400 || row.outcome === "Warning") return "warn";
+  return "";
+}
+
+export function Rows({ rows, caption }: { rows: Row[]; caption: string }) {
+  const [open, setOpen] = useState<string | null>(null);
+  return (
+    <section class="scroll" aria-label={caption} tabIndex={0}>
+      <table class="rows">
+        <caption class="offscreen">{caption}</caption>
+        <thead>
+          <tr>
+            <th scope="col">when</th>
+            <th scope="col">source</th>
+            <th scope="col">actor</th>
+            <th scope="col">action</th>
+            <th scope="col">object</th>
+            <th scope="col">outcome</th>
+            <th scope="col">summary</th>
+            <th scope="col">record</th>
+          </tr>
+        </thead>
+        <tbody>
+          {rows.map((row) => (
+            <Line
+              key={row.id}
+              row={row}
+              open={open === row.id}
+              toggle={() => setOpen(open === row.id ? null : row.id)}
+            />
+          ))}
+        </tbody>
+      </table>
+    </section>
+  );
+}
+
+function Line({ row, open, toggle }: { row: Row; open: boolean; toggle: () => void }) {
+  return (
+    <>
+      <tr>
+        <td class="nowrap">
+          <Time when={row.when} />
+        </td>
+        <td>{row.source}</td>
+        <td>{row.actor ? row.source === "audit" ? <UserLink user={row.actor} /> : row.actor : ""}</td>
+        <td>
+          {row.action}
+          {row.count > 1 && <span class="soft"> × {row.count}</span>}
+        </td>
+        <td>
+          <ObjectLink object={row.object} />
+        </td>
+        <td class={outcomeClass(row)}>{row.outcome}</td>
+        <td class="summary-cell">{row.summary}</td>
+        <td>
+          <button type="button" class="quiet" aria-expanded={open} onClick={toggle}>
+            {open ? "hide" : "show"}
+          </button>
+        </td>
+      </tr>
+      {open && (
+        <tr>
+          <td colSpan={8}>
+            <Evidence id={row.id} />
+          </td>
+        </tr>
+      )}
+    </>
+  );
+}
