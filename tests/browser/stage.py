@@ -1,7 +1,7 @@
 """What browser tests and screenshots stand on: the demo's recording served by the real command, and a Chromium.
 
-Debian's `chromium` (or KUBEWITNESS_TEST_CHROMIUM) is driven by Playwright's client; nothing is downloaded. Requests that
-would leave 127.0.0.1 are refused by the browser and noted, and so is everything that the page's console says.
+Debian's `chromium` (or KUBEWITNESS_TEST_CHROMIUM) is driven by Playwright's client; nothing is downloaded. Requests
+that would leave 127.0.0.1 are refused by the browser and noted, and so is everything that the page's console says.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
 from kubewitness.cli.demo import load
 from kubewitness.config.state import state_paths
+from kubewitness.journal import Journal
 from tests.fixtures_demo import DATA
 
 _FLAGS = (
@@ -74,6 +75,12 @@ def demo_state(folder: Path) -> Path:
     """A state that holds the demo's recording."""
     load(state_paths(str(folder)), DATA)
     return folder
+
+
+def empty_state(folder: Path) -> Path:
+    """A state as `record` begins it."""
+    with Journal(state_paths(str(folder)).create().journal):
+        return folder
 
 
 @dataclass

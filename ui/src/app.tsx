@@ -6,7 +6,7 @@ import { AskView } from "./ask/view";
 import { loginNeeded, restricted } from "./lib/api";
 import { route, to } from "./lib/route";
 import { type Theme, theme, zone, zoneName } from "./lib/settings";
-import { Login, Who as SignedIn } from "./login";
+import { Login } from "./login";
 
 /** The first view is in the first load; the others come when they are opened. */
 const VIEWS = {
@@ -89,7 +89,6 @@ function Header({ view }: { view: string }) {
             <option value="dark">dark</option>
           </select>
         </label>
-        <SignedIn />
       </div>
     </header>
   );
