@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, sync_playwright
 
 from kubewitness.cli.demo import load
 from kubewitness.config.state import state_paths
@@ -103,13 +103,18 @@ def sheet(browser: Browser, address: str, **options: Any) -> Iterator[Sheet]:
     context.set_default_timeout(PATIENCE)
     page = context.new_page()
     made = Sheet(page, address)
-    page.on("console", lambda message: message.type in ("error", "warning") and made.faults.append(message.text))
+    page.on("console", lambda message: _said(made, message))
     page.on("pageerror", lambda error: made.faults.append(str(error)))
     page.on("request", lambda request: _elsewhere(made, request.url))
     try:
         yield made
     finally:
         context.close()
+
+
+def _said(made: Sheet, message: ConsoleMessage) -> None:
+    if message.type in ("error", "warning"):
+        made.faults.append(message.text)
 
 
 def _elsewhere(made: Sheet, url: str) -> None:
