@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RUN := $(VENV)/.run
 DEV := $(VENV)/.dev
 FUZZ := $(VENV)/.fuzz
-PAGE := src/kubewitness/web/page/.sources
+PAGE := src/kubewitness/web/page/index.html
 UI := $(shell find ui/src ui/public -type f) $(wildcard ui/*.*) ui/.npmrc
 PYTEST := $(BIN)/python -m pytest
 

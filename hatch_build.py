@@ -33,7 +33,7 @@ class PageHook(BuildHookInterface[Any]):
 def build() -> None:
     """The page, if it is not there yet. Raises CalledProcessError; npm and vite say what is wrong."""
     digest = _sources()
-    if _STAMP.exists() and _STAMP.read_text() == digest:
+    if (PAGE / "index.html").exists() and _STAMP.exists() and _STAMP.read_text() == digest:
         return
     _install(tools=False)
     _node(_MODULES / "vite" / "bin" / "vite.js", "build", "--logLevel", "warn")
