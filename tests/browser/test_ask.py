@@ -47,6 +47,7 @@ def test_typing_completes_names_from_the_store_by_keyboard_alone(demo_page: Shee
     pod = drained()
     page = demo_page.open("")
     box = page.get_by_role("combobox", name="Ask")
+    expect(box).to_be_visible()
     page.keyboard.press("/")
     expect(box).to_be_focused()
     page.keyboard.type(f"who deleted {pod['name'][:-2]}")

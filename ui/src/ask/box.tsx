@@ -1,6 +1,6 @@
 // The one box: words as on the command line, completed from what was recorded. An ARIA combobox with a list.
 
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { get } from "../lib/api";
 import type { Completion } from "../lib/types";
 
@@ -15,7 +15,7 @@ export function Box({ text, ask }: { text: string; ask: (text: string) => void }
   const asked = useRef<AbortController | null>(null);
   const timer = useRef(0);
   useEffect(() => setValue(text), [text]);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const focus = (event: KeyboardEvent) => {
       if (event.key !== "/" || (event.target as HTMLElement).closest("input, textarea, select, .cm-editor, .editor"))
         return;
