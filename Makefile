@@ -9,7 +9,7 @@ PAGE := src/kubewitness/web/page/index.html
 UI := $(shell find ui/src ui/public -type f) $(wildcard ui/*.*) ui/.npmrc
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: demo test lint types imports page page-check check cluster crash s3 peers browser screenshots soak reliability bench record-demo lock clean help
+.PHONY: demo test lint types imports page page-check check cluster crash s3 peers browser screenshots soak reliability keys bench record-demo lock clean help
 
 help: ## what make can do
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -60,6 +60,10 @@ soak: $(DEV) $(FUZZ) ## the long forms; minutes to hours
 
 reliability: $(DEV) ## every fault that a test plays, and docs/reliability.md anew
 	$(PYTEST) --reliability -m "not soak and not browser" -n0
+
+keys: $(DEV) ## what keys tests set, noted while they run, and docs/fluent-bit.md anew
+	$(PYTEST) --keys -m "not cluster and not crash and not soak and not s3 and not peers and not browser" -n0
+	$(BIN)/python -m tests.config.reference_docs
 
 bench: $(DEV) ## the workloads beside their yardsticks, as whole processes
 	$(BIN)/python -m benchmarks

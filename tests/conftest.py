@@ -1,4 +1,5 @@
-"""Settings of all suites. `pytest --reliability`: only the tests that play a fault, and docs/reliability.md anew."""
+"""Settings of all suites. `pytest --reliability`: only the tests that play a fault, and docs/reliability.md anew.
+`pytest --keys`: tests/config/tried.json anew, which says what keys tests set (`tests.tried`)."""
 
 from __future__ import annotations
 
@@ -16,10 +17,15 @@ settings.load_profile("kubewitness")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--reliability", action="store_true", help="run what plays a fault, and write the matrix")
+    parser.addoption("--keys", action="store_true", help="note the keys that tests set")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[MATRIX] = Matrix()
+    if config.getoption("--keys"):
+        from tests.tried import Plugin
+
+        config.pluginmanager.register(Plugin())
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -12,7 +12,9 @@ from kubewitness.config.keys import Key, Options
 from kubewitness.config.reference import help_text
 from kubewitness.config.service import SERVICE_KEYS
 from kubewitness.errors import UsageError
-from tests.config.reference_docs import PAGE, sections, written
+from kubewitness.outputs.http import HttpOutput
+from tests.config.reference_docs import PAGE, PEER, sections, tried, unknown, without_effect, written
+from tests.tried import Recorder, entries, stale
 
 #: all keys of the peer's section service, and their defaults where ours are the same
 SERVICE = {
@@ -52,6 +54,62 @@ def test_every_key_is_documented_once_and_takes_its_default(title: str, keys: tu
     assert len({key.name for key in keys}) == len(keys)
     assert [key.name for key in keys if not key.doc] == []
     Options(title, {key.name: key.default for key in keys}, keys)
+
+
+def another(key: Key) -> str:
+    """A value that is not the key's default."""
+    if key.choices:
+        return next(choice for choice in key.choices if choice != key.default)
+    values = {
+        "bool": "off" if key.default in ("on", "true") else "on",
+        "int": "7",
+        "float": "7",
+        "size": "7K",
+        "seconds": "7",
+    }
+    return values.get(key.type, "other")
+
+
+ROWS = [(title, key) for title, keys in sections() for key in keys]
+
+
+@pytest.mark.parametrize(
+    ("title", "key"), [row for row in ROWS if row[1].refused], ids=lambda v: v if isinstance(v, str) else v.name
+)
+def test_what_is_not_supported_is_refused_with_its_reason(title: str, key: Key) -> None:
+    with pytest.raises(UsageError) as told:
+        Options(title, {key.name: another(key)}, [key])
+    assert f"{key.name!r} is not supported: {key.refused}" in str(told.value)
+
+
+def test_what_has_no_effect_is_accepted() -> None:
+    idle = [(title, key) for title, key in ROWS if without_effect(key) and not key.refused and key.type != "prefix"]
+    assert len(idle) > 100
+    for title, key in idle:
+        Options(title, {key.name: another(key)}, [key])
+
+
+def test_every_key_of_the_peers_plugins_is_declared_or_shown_as_unknown() -> None:
+    assert len(PEER) > 15
+    missing = {title: unknown(title, keys) for title, keys in sections() if unknown(title, keys)}
+    assert missing == {"Input `tail`": ["windows.path_encoding"]}
+
+
+def test_what_is_said_to_be_tested_can_be() -> None:
+    wrong = [(*entry, stale(*entry)) for entry in entries(tried()) if stale(*entry)]
+    assert wrong == [], "run `make keys`"
+
+
+def test_a_key_counts_as_set_when_a_test_gives_it_another_value_than_its_default() -> None:
+    recorder = Recorder()
+    with recorder.on():
+        recorder.begin()
+        HttpOutput({"uri": "/x", "format": "json", "tls.verify": "off"})
+        recorder.end("tests/a.py", passed=True)
+        recorder.begin()
+        HttpOutput({"header": "a b"})
+        recorder.end("tests/b.py", passed=False)
+    assert recorder.tried == {"Output `http`": {"uri": {"tests/a.py"}, "tls.verify": {"tests/a.py"}}}
 
 
 def test_the_help_of_a_plugin_names_each_key_with_type_and_default() -> None:

@@ -36,7 +36,7 @@ async def test_time_is_now_or_goes_on_from_what_is_said() -> None:
 
 async def test_a_fixed_time_is_the_same_for_all() -> None:
     kept = await given(start_time_sec="1700000000", fixed_timestamp="on", samples="3")
-    assert [list(chunk.times or ()) for chunk in kept.chunks] == [[1_700_000_000 * 10**9]] * len(kept.chunks)
+    assert {ns for chunk in kept.chunks for ns in chunk.times or ()} == {1_700_000_000 * 10**9}
     assert sum(map(len, kept.chunks)) == 3
 
 

@@ -1,4 +1,4 @@
-"""Declared keys for people: a table for the docs, and the text of `-i NAME -h`."""
+"""Declared keys for people: the text of `-i NAME -h`."""
 
 from __future__ import annotations
 
@@ -12,15 +12,6 @@ _NAMES: dict[KeyType, str] = {
     "text": "str", "bool": "bool", "int": "int", "float": "double", "size": "size", "seconds": "time", "list": "list",
     "prefix": "prefix",
 }  # fmt: skip
-
-
-def table(keys: Sequence[Key]) -> str:
-    """Markdown, one row a key."""
-    rows = ["| key | type | default | meaning here |", "|---|---|---|---|"]
-    for key in keys:
-        default = f"`{key.default}`" if key.default else ""
-        rows.append(f"| `{_name(key)}` | {kind(key)} | {default} | {_meaning(key)} |")
-    return "\n".join(rows) + "\n"
 
 
 def help_text(what: str, keys: Sequence[Key]) -> str:

@@ -36,6 +36,8 @@ KEYS = (
     Key("headers_key", doc="and key of an object that is this request's headers"),
     Key("allow_duplicated_headers", "bool", "true", "accepted, without effect: all that are given are sent"),
     Key("log_response_payload", "bool", "true", "errors quote what the far side answered"),
+    *(Key(f"gelf_{n}_key", doc="accepted, without effect: there is no format `gelf` here") for n in ("timestamp",
+        "host", "short_message", "full_message", "level")),
     *HTTP_KEYS,
 )  # fmt: skip
 

@@ -12,6 +12,7 @@ from kubewitness.outputs.dates import DATE_FORMATS
 from kubewitness.outputs.http_keys import NET_KEYS
 
 _NOTHING = "accepted, without effect: "
+_OF_SCHEMA = "accepted, without effect: see `schema_registry_url`"
 _SCHEMA = "there is no schema registry; messages are JSON or MessagePack"
 _MSK = "use SASL with `rdkafka.sasl.*`"
 
@@ -37,7 +38,11 @@ KEYS = (
     Key("otlp_logs_partition_by_resource", "bool", "false", "only off", refused="messages are one record each"),
     *(Key(f"gelf_{n}_key", doc=_NOTHING + "there is no format gelf")
       for n in ("timestamp", "host", "short_message", "full_message", "level")),
-    *(Key(n, doc="only empty", refused=_SCHEMA) for n in ("schema_str", "schema_id", "schema_registry_url")),
+    *(Key(n, doc="only empty", refused=_SCHEMA) for n in ("schema_str", "schema_id", "schema_registry_url",
+        "schema.registry.url")),
+    Key("schema_registry_", "prefix", doc=_OF_SCHEMA),
+    Key("schema.registry.", "prefix", doc=_OF_SCHEMA),
+    Key("serializer.framing", doc=_OF_SCHEMA),
     Key("aws_msk_iam", "bool", "false", "only off", refused=_MSK),
     Key("aws_msk_iam_cluster_arn", doc="only empty", refused=_MSK),
     *TLS_KEYS, *NET_KEYS,

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from kubewitness.config.keys import Options
+from kubewitness.config.keys import Key, Options
 from kubewitness.contracts import Delivery
 
-#: none of its own
-KEYS = ()
+_NOTHING = "accepted, without effect: nothing is written"
+
+KEYS = (
+    Key("format", doc=_NOTHING),
+    Key("json_date_key", default="date", doc=_NOTHING),
+    Key("json_date_format", doc=_NOTHING),
+)
 
 
 class NullOutput:
-    """No keys."""
+    """Takes everything."""
 
     def __init__(self, keys: Mapping[str, str], name: str = "null") -> None:
         Options(f"output {name}", keys, KEYS)
