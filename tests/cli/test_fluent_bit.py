@@ -123,6 +123,13 @@ def test_what_run_refuses_is_a_warning_here(capsys: Said, config: Path) -> None:
     assert re.search(r"\[ warn\] \[config\] .*:10: match 'other\.\*' of output stdout fits no input's tag", err)
 
 
+def test_the_environment_says_how_much_is_logged(capsys: Said, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config.write_text(PIPELINE.format(place="${NOT_SET_ANYWHERE}", match="*"))
+    monkeypatch.setenv("FLB_LOG_LEVEL", "error")
+    assert main(["-v", "-c", str(config), "--dry-run"]) == 0
+    assert "[ warn]" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [

@@ -6,6 +6,7 @@ import contextlib
 import http.server
 import json
 import os
+import random
 import re
 import signal
 import socket
@@ -128,15 +129,17 @@ def test_it_starts_works_and_stops_as_scripts_for_fluent_bit_expect(tmp_path: Pa
 
 
 @contextlib.contextmanager
-def far_side() -> Iterator[tuple[int, list[str]]]:
-    """(port, lines that it was given as JSON)."""
+def far_side(refuses: Callable[[], bool] = lambda: False) -> Iterator[tuple[int, list[str]]]:
+    """(port, lines that it was given as JSON and did not refuse)."""
     given: list[str] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            given.extend(json.loads(line)["log"] for line in body.splitlines())
-            self.send_response(200)
+            refused = refuses()
+            if not refused:
+                given.extend(json.loads(line)["log"] for line in body.splitlines())
+            self.send_response(503 if refused else 200)
             self.send_header("Content-Length", "0")
             self.end_headers()
 
@@ -266,3 +269,45 @@ def test_the_monitoring_port_counts_and_reloads(tmp_path: Path) -> None:
         it.wait_for("[reload] successful reload done.")
         assert json.loads(got("/api/v2/reload")) == {"hot_reload_count": 1}
         assert it.stop() == 0
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(("name", "storage"), [("kubewitness-fluent-bit", "memory"), ("run", "filesystem")])
+def test_many_reloads_and_a_far_side_that_comes_and_goes_lose_no_line_and_repeat_none(
+    tmp_path: Path, name: str, storage: str
+) -> None:
+    config, out, begun, written, hangups = tmp_path / "fluent-bit.conf", tmp_path / "out.txt", time.monotonic(), 0, 0
+
+    def passed() -> float:
+        return time.monotonic() - begun
+
+    def refuses() -> bool:
+        time.sleep(random.random() * 0.05)
+        return passed() < 30 and (random.random() < 0.3 or int(passed() / 4) % 2 == 1)
+
+    with contextlib.ExitStack() as stack:
+        port, given = stack.enter_context(far_side(refuses))
+        text = PIPELINE.format(place=tmp_path, storage=storage, out="out.txt") + HTTP.format(port=port)
+        config.write_text(
+            text.replace("[INPUT]", "    scheduler.base 1\n    scheduler.cap 1\n[INPUT]")
+            + "    Retry_Limit no_limits\n"
+        )
+        f = stack.enter_context((tmp_path / "app.log").open("w"))
+        it = stack.enter_context(running(name, tmp_path, "-c", str(config)))
+        wait_for(lambda: "worker #0 started" in it.log() or passed() > 3, "the start")
+        while passed() < 30:
+            count = random.randrange(1, 300)
+            f.write("".join(f"line {n}\n" for n in range(written, written + count)))
+            f.flush()
+            written += count
+            if passed() > 2 + 0.7 * hangups:
+                it.process.send_signal(signal.SIGHUP)
+                hangups += 1
+            time.sleep(0.02)
+        wait_for(lambda: len(lines(out)) >= written and len(given) >= written, "all lines")
+        time.sleep(1)  # one that came twice would come now
+        assert it.stop() == 0
+        reloads = it.log().count("successful reload done.")
+    print(f"{written} lines, {reloads} reloads")
+    assert reloads > 20
+    assert lines(out) == given == [f"line {n}" for n in range(written)]

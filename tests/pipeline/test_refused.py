@@ -107,6 +107,17 @@ async def test_a_batch_beyond_its_retry_limit_is_set_aside_whole_and_the_next_be
     assert [r["raw"].encode() for r in aside(rejected)] == ALL
 
 
+async def test_what_failed_is_counted_as_fluent_bit_counts_it(tmp_path: Path) -> None:
+    rejected = Rejected(tmp_path / "rejected")
+    given_up = (await deliver(Picky(busy=10_000), rejected, retry_limit=3)).delivered()
+    assert given_up == {
+        "proc_records": 0, "proc_bytes": 0, "errors": 0, "retries": 3, "retries_failed": 1, "dropped_records": 40,
+        "retried_records": 120,
+    }  # fmt: skip
+    refused = (await deliver(Picky(ALL[3], ALL[39], itemwise=True), rejected)).delivered()
+    assert (refused["proc_records"], refused["errors"], refused["dropped_records"]) == (38, 1, 2)
+
+
 async def test_within_its_retry_limit_nothing_is_given_up(tmp_path: Path) -> None:
     output = Picky(busy=3)
     await deliver(output, Rejected(tmp_path), retry_limit=3)

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 from kubewitness.cli.pipeline_parts import Parts, Service
+from kubewitness.config.arguments import COMMAND_LINE
 from kubewitness.config.state import StatePaths
 from kubewitness.config.tree import Tree
 from kubewitness.contracts import Sink
@@ -45,7 +46,10 @@ def directory_of(tree: Tree, service: Service, paths: StatePaths) -> Path:
     directory = service.options.text("storage.path")
     if directory:
         return Path(directory)
-    place = hashlib.blake2b(str(tree.path.absolute()).encode(), digest_size=4).hexdigest()
+    which = str(tree.path.absolute())
+    if tree.path == COMMAND_LINE:  # what stands there is what tells one pipeline from another
+        which += repr([(s.plugin, s.pairs) for s in (*tree.inputs, *tree.filters, *tree.outputs)])
+    place = hashlib.blake2b(which.encode(), digest_size=4).hexdigest()
     return paths.root / "pipelines" / f"{tree.path.stem}-{place}"
 
 
