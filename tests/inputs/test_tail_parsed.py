@@ -139,6 +139,32 @@ async def test_parts_of_docker_lines_are_joined_before_a_parser_of_ones_own(tmp_
     assert shown(sink) == [{"log": "x\n", "stream": "stdout"}, {"log": {"a": 1}, "stream": "stdout"}]
 
 
+def docker(text: str, stream: str = "stdout") -> str:
+    return json.dumps({"log": text, "stream": stream, "time": "2026-11-22T21:25:09Z"})
+
+
+async def test_docker_lines_of_one_record_are_joined_by_the_parser_of_its_first(tmp_path: Path) -> None:
+    library = Library([section("parser", "first", format="regex", regex=r"^(?<level>[A-Z]+): ")])
+    sink = Kept()
+    keys = {"docker_mode": "on", "docker_mode_parser": "first", "parser": "docker"}
+    write(tmp_path / "a.log", docker("  lost\n"), docker("ERROR: it "), docker("broke\n"), docker("  at a\n"))
+    write(tmp_path / "a.log", docker("INFO: on stderr\n", "stderr"), docker("  at b\n"))
+    async with following(sink, tmp_path / "a.log", library, **keys):
+        await until(lambda: len(shown(sink)) == 1)
+    # a restart in the middle of two records
+    write(tmp_path / "a.log", docker("  at c\n"), "no docker line", docker("INFO: next\n"), docker("WARN: last\n"))
+    async with following(sink, tmp_path / "a.log", library, docker_mode_flush="1", **keys):
+        await until(lambda: len(shown(sink)) == 6)
+    assert sorted((record["log"], record.get("stream", "")) for record in shown(sink)) == [
+        ("  lost\n", "stdout"),
+        ("ERROR: it broke\n  at a\n  at b\n  at c\n", "stdout"),
+        ("INFO: next\n", "stdout"),
+        ("INFO: on stderr\n", "stderr"),
+        ("WARN: last\n", "stdout"),
+        ("no docker line", ""),
+    ]
+
+
 async def test_lines_of_another_encoding_become_utf_8(tmp_path: Path) -> None:
     text = "日本語 ログ"
     (tmp_path / "a.log").write_bytes(text.encode("shift_jis") + b"\nplain\n\x81\n")

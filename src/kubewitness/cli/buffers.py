@@ -19,6 +19,7 @@ from kubewitness.errors import UsageError
 from kubewitness.journal import Journal
 from kubewitness.pipeline.feeds import MEMORY_LIMIT, Feed, JournalFeed, MemoryQueue
 from kubewitness.pipeline.filtering import HELD
+from kubewitness.pipeline.ring import RingQueue
 
 log = logging.getLogger("kubewitness.run")
 
@@ -31,10 +32,12 @@ class Place:
     #: of the journal; None: positions are not kept either
     directory: Path | None
     limit: int
+    #: bytes at which the oldest records in memory are dropped; 0: inputs wait there
+    ring: int = 0
 
     def differs(self, other: Place) -> str:
         """What a reload would have to change; "" when it is nothing."""
-        if self.memory != other.memory:
+        if (self.memory, self.ring) != (other.memory, other.ring):
             return "storage.type"
         if self.directory != other.directory:
             return "storage.path"
@@ -62,7 +65,7 @@ def place_of(tree: Tree, service: Service, parts: Parts, paths: StatePaths) -> P
         # where an input has a `db`, positions are wanted across restarts: they are kept beside it
         files = [section.keys["db"] for section in tree.inputs if section.keys.get("db")]
         if not files:
-            return Place(True, None, limit)
+            return Place(True, None, limit, parts.ring)
         path = Path(f"{files[0]}.kubewitness")
     elif not given:
         paths.create()
@@ -70,7 +73,7 @@ def place_of(tree: Tree, service: Service, parts: Parts, paths: StatePaths) -> P
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as e:
         raise UsageError(f"{service.where('storage.path')}: {path}: {e.strerror}") from e
-    return Place(parts.memory, path, limit)
+    return Place(parts.memory, path, limit, parts.ring)
 
 
 class Buffer(AbstractContextManager["Buffer"]):
@@ -79,7 +82,11 @@ class Buffer(AbstractContextManager["Buffer"]):
     def __init__(self, place: Place) -> None:
         self.place = place
         self._journal = Journal(place.directory / "journal.db", size_limit=place.limit) if place.directory else None
-        self._queue = MemoryQueue(positions=self._journal) if place.memory or self._journal is None else None
+        self._queue: MemoryQueue | None = None
+        if place.ring:
+            self._queue = RingQueue(limit=place.ring, positions=self._journal)
+        elif place.memory or self._journal is None:
+            self._queue = MemoryQueue(positions=self._journal)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -114,11 +121,17 @@ class Buffer(AbstractContextManager["Buffer"]):
                 log.warning("filter %s is no longer in %s; what it held comes when it is there again",
                             name.removeprefix(HELD), where)  # fmt: skip
 
+    def dropped(self) -> dict[str, int]:
+        """What a ring has dropped; empty where nothing is ever dropped."""
+        if not isinstance(self._queue, RingQueue):
+            return {}
+        return {"drop_records": self._queue.dropped_records, "drop_bytes": self._queue.dropped_bytes}
+
     def health(self) -> dict[str, int]:
         """Chunks and bytes that wait, and how many bytes can."""
         if self._queue is not None:
             told = self._queue.health()
-            return {"chunks": told["held"], "bytes": told["held_bytes"], "limit": MEMORY_LIMIT}
+            return {"chunks": told["held"], "bytes": told["held_bytes"], "limit": self.place.ring or MEMORY_LIMIT}
         assert self._journal is not None
         held = self._journal.stats().held
         return {"chunks": held.chunks, "bytes": held.bytes, "limit": self.place.limit}

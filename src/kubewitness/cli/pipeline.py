@@ -127,6 +127,7 @@ class Pipeline:
         self._noted(now)
         if self._before is None:
             buffer.forget_others(self._outputs(now), now.parts.held, now.tree.path)
+        supervisor.add_buffer(buffer.dropped)
         sink, feed, close = buffer.ends(options.seconds("flush"))
         self._add_inputs(supervisor, now.parts, CountedSink(sink))
         if close is not None:

@@ -8,7 +8,7 @@ from typing import cast
 
 from kubewitness.cli.plugins import Routes, located, names_of, parted, plugin
 from kubewitness.config.common import FILTER_KEYS, INPUT_KEYS, OUTPUT_KEYS
-from kubewitness.config.keys import Key, Options
+from kubewitness.config.keys import Key, Options, parsed
 from kubewitness.config.load import Known
 from kubewitness.config.service import SERVICE_KEYS
 from kubewitness.config.state import StatePaths
@@ -19,6 +19,7 @@ from kubewitness.filters import FILTERS, REFUSED
 from kubewitness.inputs import INPUTS
 from kubewitness.outputs import OUTPUTS
 from kubewitness.parsers.library import Library
+from kubewitness.pipeline.feeds import MEMORY_LIMIT
 from kubewitness.pipeline.filtering import Filters, Step, joined_metrics
 from kubewitness.pipeline.routing import Routed
 
@@ -80,7 +81,10 @@ class Parts:
         self.warnings = list(tree.warnings)
         limit = service.options.number("multiline_buffer_limit")
         self._library = Library(tree.parsers, tree.multiline_parsers, limit=limit)
-        self.memory = self._storage_type() == "memory"
+        kind = self._storage_type()
+        self.memory = kind != "filesystem"
+        #: bytes at which the oldest records in memory are dropped; 0: inputs wait there
+        self.ring = self._ring_limit() if kind == "memrb" else 0
         # A repeat is recognised by its key: in the journal, and in the store's.
         self._keyed = not self.memory or any(s.plugin == "store" for s in tree.outputs)
         #: as everybody sees them; `Input.name` is where positions are kept
@@ -96,10 +100,15 @@ class Parts:
         self.outputs = [self._output(s, name) for s, name in zip(tree.outputs, names_of(tree.outputs), strict=True)]
 
     def _storage_type(self) -> str:
-        """One for the whole pipeline: where one input wants the journal, the others' records go through it, too."""
+        """One for the whole pipeline, the safest that an input has: where one wants the journal, the others' records go
+        through it, too; the oldest are dropped only where every input says `memrb`."""
         default = self._service.options.choice("storage.type")
         types = {section.keys.get("storage.type", default).lower() for section in self._tree.inputs}
-        return "memory" if types == {"memory"} else "filesystem"
+        return next(kind for kind in ("filesystem", "memory", "memrb") if kind in types or kind == "memrb")
+
+    def _ring_limit(self) -> int:
+        limits = [parsed("size", section.keys.get("mem_buf_limit", "0")) or 0 for section in self._tree.inputs]
+        return sum(int(limit) or MEMORY_LIMIT for limit in limits)
 
     def _input(self, section: Section, tag: str) -> Input:
         module, made = plugin(INPUTS[section.plugin])

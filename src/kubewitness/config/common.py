@@ -17,11 +17,17 @@ INPUT_KEYS = (
     Key("alias", doc="name in `status` and /metrics"),
     Key(
         "storage.type",
-        doc="`filesystem` or `memory`; empty: the service's. Where one input wants `filesystem`, the "
-        "others' records are in the journal, too",
-        choices=("filesystem", "memory"),
+        doc="`filesystem`, `memory` or `memrb` (a ring: at its limit the oldest records are dropped, and counted); "
+        "empty: the service's. One for all inputs, the safest that one of them has: `filesystem` before `memory`, that "
+        "before `memrb`",
+        choices=("filesystem", "memory", "memrb"),
     ),
-    Key("mem_buf_limit", "size", "0", _THREAD),
+    Key(
+        "mem_buf_limit",
+        "size",
+        "0",
+        "with `storage.type memrb`: limit of the ring (0: 8M), added up over all inputs. Else " + _THREAD,
+    ),
     Key("storage.pause_on_chunks_overlimit", "bool", "off", _THREAD),
     Key("threaded", "bool", "off", _THREAD),
     Key("thread.ring_buffer.capacity", doc=_THREAD),

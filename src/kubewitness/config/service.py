@@ -34,8 +34,8 @@ SERVICE_KEYS = (
     Key("hc_retry_failure_count", "int", "5", "batches that may be given up after `retry_limit` within `hc_period`"),
     Key("hc_period", "int", "60", "seconds for which failures count"),
     Key("storage.path", doc="directory of this pipeline's journal; empty: in the state directory, by the file's name"),
-    Key("storage.type", default="filesystem", doc="for inputs that do not say: through the journal, or in memory",
-        choices=("filesystem", "memory")),
+    Key("storage.type", default="filesystem", doc="for inputs that do not say: through the journal, or in memory; "
+        "`memrb`: in memory, and the oldest are dropped at the limit", choices=("filesystem", "memory", "memrb")),
     Key("storage.total_limit_size", "size", "2G", "limit of the journal's compressed chunks; inputs wait at it"),
     Key("storage.sync", default="normal", doc=_JOURNAL, choices=("normal", "full")),
     Key("storage.checksum", "bool", "off", _JOURNAL),

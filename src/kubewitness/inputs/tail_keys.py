@@ -12,6 +12,7 @@ from typing import NamedTuple, TypeVar
 from kubewitness.config.keys import Key, Options
 from kubewitness.errors import UsageError
 from kubewitness.formats.logshapes import CRI_FIELDS
+from kubewitness.inputs.tail_docker import DockerLines
 from kubewitness.inputs.tail_firstline import FirstLine
 from kubewitness.inputs.tail_parsed import Parsing
 from kubewitness.parsers.library import Library
@@ -71,8 +72,9 @@ KEYS = (
     Key("inotify_watcher", "bool", "true", _POLLED),
     Key("file_cache_advise", "bool", "true", _NOTHING + "the page cache is everyone's"),
     Key("docker_mode", "bool", "false", "joins the parts of docker lines before they are taken apart by `parser`"),
-    Key("docker_mode_flush", "int", "4", _NOTHING + "no clock cuts a line in two"),
-    Key("docker_mode_parser", doc=_LATER, refused=_REFUSED),
+    Key("docker_mode_flush", "int", "4", "with `docker_mode_parser`: so many seconds a record waits for its next line. "
+        "The parts of one line wait for each other without a limit"),
+    Key("docker_mode_parser", doc="with `docker_mode`: records begin with a line whose text this parser fits"),
     Key("multiline", "bool", "false", "the older way: records begin with a line that `parser_firstline` fits"),
     Key("multiline_flush", "seconds", "4", "and wait so long for their next line"),
     Key("parser_firstline", doc="parser of the first line of a record, with `multiline`"),
@@ -83,8 +85,9 @@ KEYS = (
     # every input's
     Key("tag", doc="`*` stands for the file's name, with dots for slashes; empty: `tail.N`"),
     Key("alias", doc="name in `status`, /metrics and of the saved positions"),
-    Key("storage.type", "text", "filesystem", "`filesystem` (the default here) or `memory`; the engine's"),
-    Key("mem_buf_limit", "size", "0", _THREAD),
+    Key("storage.type", "text", "filesystem", "`filesystem` (the default here), `memory` or `memrb` (a ring that "
+     "drops the oldest); the engine's"),
+    Key("mem_buf_limit", "size", "0", "with `storage.type memrb`: limit of the ring. Else " + _THREAD),
     Key("threaded", "bool", "false", _THREAD),
     Key("log_level", "text", "info", _NOTHING + "`service.log_level` is for all"),
     # ours
@@ -130,11 +133,20 @@ def _shape(opts: Options, library: Library) -> Shape:
         return _several(several, library)
     if opts.flag("multiline"):
         return Shape("text", parsing=_older(opts, library))
+    if opts.text("docker_mode_parser") and not opts.flag("docker_mode"):
+        raise UsageError("tail: 'docker_mode_parser' needs 'docker_mode'")
     name = opts.text("parser").strip()
-    if name in _FORMS and not library.is_own(name) and (name or not opts.flag("docker_mode")):
+    by_line = not opts.text("docker_mode_parser") and (name or not opts.flag("docker_mode"))
+    if name in _FORMS and not library.is_own(name) and by_line:
         return Shape(_FORMS[name])
     parser = _found("parser", name, library.parser) if name else None
-    return Shape("docker" if opts.flag("docker_mode") else "text", parsing=Parsing(parser))
+    if not opts.flag("docker_mode"):
+        return Shape("text", parsing=Parsing(parser))
+    if not opts.text("docker_mode_parser"):
+        return Shape("docker", parsing=Parsing(parser))
+    first = _found("docker_mode_parser", opts.text("docker_mode_parser"), library.parser)
+    wait = max(1.0, float(opts.number("docker_mode_flush")))
+    return Shape("docker", parsing=Parsing(machine=lambda: DockerLines(first, parser, wait=wait, limit=library.limit)))
 
 
 def _several(names: Sequence[str], library: Library) -> Shape:

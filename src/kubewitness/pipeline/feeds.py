@@ -178,6 +178,9 @@ class MemoryQueue:
                 raise Full(f"the memory buffer is full ({self._bytes / 1e6:.1f} MB); outputs are behind")
             self._room.clear()
             await self._room.wait()
+        return self._add(batch, size)
+
+    def _add(self, batch: Batch, size: int) -> Taken:
         records = 0
         for chunk in batch.chunks:
             if len(chunk):
