@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import socket
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -16,6 +17,9 @@ import msgpack
 from kubewitness.contracts import Sink
 from kubewitness.inputs.forward import Forward
 from kubewitness.inputs.http import Http
+from kubewitness.inputs.syslog import Syslog
+from kubewitness.inputs.tcp import Tcp
+from kubewitness.inputs.udp import Udp
 from kubewitness.record import Chunk
 from tests.inputs.running import running, until
 from tests.inputs.sinks import Kept
@@ -29,6 +33,8 @@ class Sender(ABC):
     keys: dict[str, str]
     #: the far side tells what it has taken
     acknowledged = True
+    #: on connections
+    connects = True
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -123,4 +129,85 @@ class ForwardSender(Sender):
 #: an EventTime
 STAMP = (1_700_000_000).to_bytes(4, "big") + (123_456_789).to_bytes(4, "big")
 
-SENDERS: tuple[type[Sender], ...] = (HttpSender, ForwardSender)
+
+class TcpSender(Sender):
+    name = "tcp"
+    acknowledged = False
+
+    def source(self, **keys: str) -> Any:
+        return Tcp({"listen": "127.0.0.1", "port": "0", **keys})
+
+    async def send(self, source: Any, numbers: Sequence[int]) -> bool:
+        _, writer = await self.connect(source)
+        writer.write(self.message(numbers))
+        await writer.drain()
+        writer.close()
+        return True
+
+    def message(self, numbers: Sequence[int]) -> bytes:
+        return _lines(numbers)
+
+
+class TcpLinesSender(TcpSender):
+    name = "tcp lines"
+
+    def source(self, **keys: str) -> Any:
+        return super().source(format="none", **keys)
+
+    def message(self, numbers: Sequence[int]) -> bytes:
+        return b"".join(b"n=%d\n" % n for n in numbers)
+
+
+class SyslogSender(TcpSender):
+    name = "syslog tcp"
+
+    def source(self, **keys: str) -> Any:
+        return Syslog({"mode": "tcp", "listen": "127.0.0.1", "port": "0", **keys})
+
+    def message(self, numbers: Sequence[int]) -> bytes:
+        return b"".join(_syslog(n) + b"\n" for n in numbers)
+
+
+class CountedSyslogSender(SyslogSender):
+    name = "syslog counted"
+
+    def message(self, numbers: Sequence[int]) -> bytes:
+        return b"".join(b"%d %b" % (len(_syslog(n)), _syslog(n)) for n in numbers)
+
+
+class UdpSender(Sender):
+    name = "udp"
+    acknowledged = connects = False
+
+    def source(self, **keys: str) -> Any:
+        return Udp({"listen": "127.0.0.1", "port": "0", **keys})
+
+    async def send(self, source: Any, numbers: Sequence[int]) -> bool:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as opened:
+            for n in numbers:
+                opened.sendto(self.message([n]), ("127.0.0.1", source.port))
+        return True
+
+    def message(self, numbers: Sequence[int]) -> bytes:
+        return _lines(numbers)
+
+
+class SyslogUdpSender(UdpSender):
+    name = "syslog udp"
+
+    def source(self, **keys: str) -> Any:
+        return Syslog({"mode": "udp", "listen": "127.0.0.1", "port": "0", **keys})
+
+    def message(self, numbers: Sequence[int]) -> bytes:
+        return _syslog(numbers[0])
+
+
+def _syslog(n: int) -> bytes:
+    return b"<13>Nov 22 21:25:09 host app[7]: n=%d" % n
+
+
+#: on connections
+STREAMS: tuple[type[Sender], ...] = (
+    HttpSender, ForwardSender, TcpSender, TcpLinesSender, SyslogSender, CountedSyslogSender,
+)  # fmt: skip
+SENDERS: tuple[type[Sender], ...] = (*STREAMS, UdpSender, SyslogUdpSender)

@@ -394,8 +394,12 @@ async def test_a_broken_message_ends_its_connection_is_counted_and_kept_aside(da
         await say(source, data)
         assert source.health()["broken"] == 1
         assert await say(source, good, answers=1) == [{"ack": "x"}]
-    assert len(sink.records("rejects")) == 1
-    assert len(kept(sink)) == 1
+        before = ["app", TIME, {"n": 2}]
+        await say(source, msgpack.packb(before) + data)
+        assert source.health()["broken"] == 2
+    assert len(sink.records("rejects")) == 2
+    # what came before is kept
+    assert [record for _, _, record in kept(sink)] == [{"n": 1}, {"n": 2}]
 
 
 async def test_entries_that_are_no_records_are_kept_aside_and_the_others_taken() -> None:
@@ -452,6 +456,8 @@ def test_no_bytes_make_the_reader_fail_in_another_way(parts: list[bytes]) -> Non
         for part in parts:
             for found in frames.feed(part):
                 read(found, lambda data, _: data)
+            if frames.wrong is not None:
+                raise frames.wrong
 
 
 @pytest.mark.parametrize(

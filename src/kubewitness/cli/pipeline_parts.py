@@ -28,7 +28,7 @@ KNOWN = Known(inputs=INPUTS, filters=FILTERS, outputs=OUTPUTS, refused=REFUSED)
 #: common keys that an input sees, too
 _FOR_INPUTS = ("tag", "alias")
 #: inputs and filters that ask for parsers by name
-_PARSING = ("tail", "stdin", "exec", "parser", "multiline", "kubernetes")
+_PARSING = ("tail", "stdin", "exec", "syslog", "parser", "multiline", "kubernetes")
 #: filters that cannot stand between the journal and an output -> why
 _NOT_BEHIND = {
     "multiline": "what it holds back would be lost with the process",

@@ -83,7 +83,6 @@ class Forward:
     # --- one connection ----------------------------------------------------------------------------------------------
 
     async def _serve(self, connection: Connection) -> None:
-
         frames = Frames(self._limit)
         data = b""
         try:
@@ -91,6 +90,8 @@ class Forward:
             while True:
                 if waiting:
                     await self._take(connection, waiting, len(data))
+                if frames.wrong is not None:
+                    raise frames.wrong
                 await connection.hold(frames.pending)
                 data = await connection.read(inside=frames.pending > 0)
                 if not data:
@@ -108,7 +109,6 @@ class Forward:
 
     async def _greet(self, connection: Connection, frames: Frames) -> list[object]:
         """What came behind the handshake."""
-
         assert self._secrets is not None
         greeting = Greeting(self._secrets)
         connection.write(greeting.helo())
@@ -120,6 +120,8 @@ class Forward:
                     if not data:
                         raise Refused("broken_off", "it ended within the handshake")
                     found = frames.feed(data)
+                    if frames.wrong is not None:
+                        raise frames.wrong
         except TimeoutError:
             raise Refused("refused_slow", "it does not prove who it is") from None
         pong, reason = greeting.pong(found[0])
@@ -129,12 +131,11 @@ class Forward:
         return found[1:]
 
     async def _take(self, connection: Connection, found: Sequence[object], size: int) -> None:
-        """Makes messages durable, then acknowledges them."""
-
+        """Makes messages durable, then acknowledges them; those before one that is broken, too."""
         if size > _IN_PLACE:
-            messages, chunks = await asyncio.to_thread(self._made, found)
+            messages, chunks, wrong = await asyncio.to_thread(self._made, found)
         else:
-            messages, chunks = self._made(found)
+            messages, chunks, wrong = self._made(found)
         assert self._sink is not None
         counts = self._counts
         if chunks:
@@ -147,15 +148,24 @@ class Forward:
             counts["group_marks"] += message.groups
             if message.rejects:
                 counts["rejected"] += len(message.rejects)
-                self._told.report(f"forward: from {connection.peer or 'a client'}: {message.rejects[0][1]}; kept in "
+                self._told.report(f"forward: from {connection.peer}: {message.rejects[0][1]}; kept in "
                                   "table rejects")  # fmt: skip
             if message.ack is not None:
                 connection.write(protocol.acknowledgement(message.ack))
         counts["bytes"] += size
+        if wrong is not None:
+            raise wrong
 
-    def _made(self, found: Sequence[object]) -> tuple[list[Message], list[Chunk]]:
-
-        messages = [message for one in found if (message := protocol.read(one, self._unpack)) is not None]
+    def _made(self, found: Sequence[object]) -> tuple[list[Message], list[Chunk], Exception | None]:
+        messages: list[Message] = []
+        wrong: Exception | None = None
+        try:
+            for one in found:
+                message = protocol.read(one, self._unpack)
+                if message is not None:
+                    messages.append(message)
+        except (Broken, protocol.TooLarge, TooLarge, NoRoom) as e:
+            wrong = e
         now = time.time_ns()
         chunks: list[Chunk] = []
         for message in messages:
@@ -164,7 +174,7 @@ class Forward:
                 tag, message.records, message.times, now_ns=now, notes=message.notes, identity=message.identity
             )
             chunks += self._maker.rejects(tag, message.rejects)
-        return messages, chunks
+        return messages, chunks, wrong
 
     def _tag_of(self, tag: str) -> str:
         if self._prefix:
@@ -172,7 +182,6 @@ class Forward:
         return self._tag or tag or self._default
 
     def _unpack(self, data: bytes, encoding: str) -> bytes:
-
         try:
             return unpacked(_Entries(data), encoding, self._server.limits.total_bytes)
         except Undecodable as e:

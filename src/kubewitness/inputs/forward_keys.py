@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kubewitness.config.keys import Key
-from kubewitness.inputs.server_keys import NET_KEYS, TLS_KEYS, place, unix_keys
+from kubewitness.inputs.server_keys import NET_KEYS, TLS_KEYS, TOTAL_KEY, place, unix_keys
 
 _NOTHING = "accepted, without effect: "
 
@@ -21,7 +21,6 @@ KEYS = (
         "repeating the key", multi=True),
     *NET_KEYS, *TLS_KEYS,
     # ours
-    Key("buffer_total_size", "size", "64M", "all messages in the making together, and one unpacked (not in Fluent "
-        "Bit)"),
+    TOTAL_KEY,
     Key("cluster", "text", "default", "name in the store (not in Fluent Bit)"),
 )  # fmt: skip

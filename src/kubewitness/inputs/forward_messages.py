@@ -96,6 +96,8 @@ class Frames:
         self._limit = limit
         self._unpacker = _unpacker(2 * limit + 1024 * 1024)
         self._fed = self._done = 0
+        #: why nothing more can be read: Broken or TooLarge, to be raised when the messages before are dealt with
+        self.wrong: Exception | None = None
 
     @property
     def pending(self) -> int:
@@ -103,22 +105,22 @@ class Frames:
         return self._fed - self._done
 
     def feed(self, data: bytes) -> list[Any]:
-        """The messages that end here. Raises Broken, TooLarge."""
+        """The messages that end here."""
         self._fed += len(data)
-        found = []
+        found: list[Any] = []
         try:
             self._unpacker.feed(data)
             for message in self._unpacker:
                 before, self._done = self._done, self._unpacker.tell()
                 if self._done - before > self._limit:
-                    raise TooLarge
+                    raise msgpack.BufferFull
                 found.append(message)
-        except msgpack.BufferFull as e:
-            raise TooLarge from e
+            if self.pending > self._limit:
+                raise msgpack.BufferFull
+        except msgpack.BufferFull:
+            self.wrong = TooLarge()
         except _ERRORS as e:
-            raise Broken(f"no MessagePack: {str(e) or type(e).__name__}") from e
-        if self.pending > self._limit:
-            raise TooLarge
+            self.wrong = Broken(f"no MessagePack: {str(e) or type(e).__name__}")
         return found
 
 

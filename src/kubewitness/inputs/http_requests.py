@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
-import msgspec
 from aiohttp import web
 
 from kubewitness.contracts import Batch, Sink
@@ -20,7 +19,7 @@ from kubewitness.formats.accessor import Path, Reader
 from kubewitness.inputs.http_bodies import FORM_TYPE, JSON_TYPES, records_of
 from kubewitness.inputs.incident import Incident
 from kubewitness.inputs.listener import Listener
-from kubewitness.inputs.made_records import Maker
+from kubewitness.inputs.made_records import Maker, with_key
 from kubewitness.inputs.receiver import RETRY_AFTER, Body, Receiver
 from kubewitness.inputs.unpack import ENCODINGS, NoRoom, TooLarge, Undecodable, unpacked
 from kubewitness.record import Chunk
@@ -31,9 +30,6 @@ _log = logging.getLogger(__name__)
 _IN_PLACE = 256 * 1024
 #: what a tag is not made of
 _NO_TAG = re.compile(rb"[^0-9A-Za-z_.]")
-
-_encode = msgspec.json.Encoder().encode
-_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 class Tags(NamedTuple):
@@ -192,12 +188,3 @@ class HttpRequests:
 def sanitized(tag: bytes) -> str:
     """As Fluent Bit does it: every other byte becomes `_`."""
     return _NO_TAG.sub(b"_", tag).decode()
-
-
-def with_key(record: bytes, key: str, value: str) -> bytes:
-    """A JSON object with a text under this key, at its end; one that is there is replaced."""
-    name = _encode(key)
-    if name in record or b"\\" in record:
-        return _encode(_fields(record) | {key: value})
-    rest = record.rstrip()[:-1].rstrip()
-    return rest + (b"" if rest == b"{" else b",") + name + b":" + _encode(value) + b"}"

@@ -8,8 +8,13 @@ from array import array
 from collections.abc import Sequence
 from itertools import accumulate
 
+import msgspec
+
 from kubewitness.formats.ingest import Ingest
 from kubewitness.record import CHUNK_BYTES, KEY_BYTES, Chunk, Note
+
+_encode = msgspec.json.Encoder().encode
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 class Maker:
@@ -91,3 +96,12 @@ def _cuts(records: Sequence[bytes]) -> list[int]:
     if not cuts or cuts[-1] != len(records):
         cuts.append(len(records))
     return cuts if records else []
+
+
+def with_key(record: bytes, key: str, value: str) -> bytes:
+    """A JSON object with a text under this key, at its end; one that is there is replaced."""
+    name = _encode(key)
+    if name in record or b"\\" in record:
+        return _encode(_fields(record) | {key: value})
+    rest = record.rstrip()[:-1].rstrip()
+    return rest + (b"" if rest == b"{" else b",") + name + b":" + _encode(value) + b"}"

@@ -47,6 +47,15 @@ NET_KEYS = (
     Key("max_connections", "int", "0", "connections at once; 0: 256"),
 )  # fmt: skip
 
+TOTAL_KEY = Key(
+    "buffer_total_size", "size", "64M", "all messages in the making together, and one unpacked (not in Fluent Bit)"
+)
+SHARE_KEY = NET_KEYS[0]
+RECEIVE_KEY = Key(
+    "receive_buffer_size", "size", "", "the kernel's buffer for datagrams; empty: the system's. It gives at most what "
+    "`net.core.rmem_max` says; `status` has what it gave"
+)  # fmt: skip
+
 #: of what `max_connections` and `net.io_timeout` say with 0
 _CONNECTIONS, _IO_SECONDS = 256, 60.0
 
@@ -66,7 +75,7 @@ def unix_keys(path: str, mode: str) -> tuple[Key, ...]:
     )
 
 
-def address_of(plugin: str, opts: Options, *, unix_path: str = "") -> Address:
+def address_of(plugin: str, opts: Options, *, unix_path: str = "", datagrams: bool = False) -> Address:
     """Raises UsageError for a port or permissions that there cannot be, and a socket's folder that is missing."""
     if opts.number("port") > 65535:
         raise UsageError(f"{plugin}: 'port' is {opts.number('port')}; it ends at 65535")
@@ -77,7 +86,7 @@ def address_of(plugin: str, opts: Options, *, unix_path: str = "") -> Address:
         port=opts.number("port"),
         unix_path=unix_path,
         unix_mode=_mode(plugin, opts.text("unix_perm")) if unix_path else None,
-        backlog=max(1, opts.number("net.backlog")),
+        backlog=1 if datagrams else max(1, opts.number("net.backlog")),
         share_port=opts.flag("net.share_port"),
     )
 

@@ -100,9 +100,7 @@ class Sockets:
         for server in self._servers:
             server.close()
         self._servers = []
-        if self._address.unix_path:
-            with contextlib.suppress(OSError):
-                Path(self._address.unix_path).unlink()
+        unlink_unix(self._address)
 
 
 def _unix_socket(where: Address) -> socket.socket:
@@ -130,3 +128,9 @@ def bind_unix(made: socket.socket, where: Address) -> None:
     made.bind(where.unix_path)
     if where.unix_mode is not None:
         path.chmod(where.unix_mode)
+
+
+def unlink_unix(where: Address) -> None:
+    if where.unix_path:
+        with contextlib.suppress(OSError):
+            Path(where.unix_path).unlink()

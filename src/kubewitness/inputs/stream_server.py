@@ -54,7 +54,7 @@ class Limits:
 
 
 class Connection(asyncio.Protocol):
-    """One client. `peer`: its address, "" on a unix socket."""
+    """One client. `peer`: its address as Fluent Bit writes it, `tcp://HOST:PORT` or `unix://PATH`."""
 
     def __init__(self, server: StreamServer) -> None:
         self._server = server
@@ -71,7 +71,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         name = transport.get_extra_info("peername")
-        self.peer = name[0] if isinstance(name, tuple) else ""
+        self.peer = f"tcp://{name[0]}:{name[1]}" if isinstance(name, tuple) else f"unix://{self._server.address}"
         self._server.came(self)
 
     def data_received(self, data: bytes) -> None:
@@ -158,6 +158,7 @@ class StreamServer:
 
     def __init__(self, what: str, address: Address, tls: TlsFiles, limits: Limits, serve: Serve) -> None:
         self.what = what
+        self.address = address
         self.limits = limits
         self.budget = Budget(limits.total_bytes)
         self._serve = serve
@@ -235,10 +236,10 @@ class StreamServer:
             await self._serve(connection)
         except Refused as e:
             self.counts[e.count] += 1
-            self._refusals.report(f"{self.what}: the connection of {connection.peer or 'a client'} is ended: {e}")
+            self._refusals.report(f"{self.what}: the connection of {connection.peer} is ended: {e}")
         except KubewitnessError as e:
             self.counts["errors"] += 1
-            self._refusals.report(f"{self.what}: {e}; the connection of {connection.peer or 'a client'} is ended")
+            self._refusals.report(f"{self.what}: {e}; the connection of {connection.peer} is ended")
         except OSError:
             self.counts["broken_off"] += 1
         except Exception:
