@@ -16,7 +16,7 @@ import signal
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kubewitness.config import alive
 from kubewitness.config.state import StatePaths
@@ -29,17 +29,58 @@ from kubewitness.store.keeper import StoreKeeper
 
 if TYPE_CHECKING:
     from kubewitness.election import Election, ElectionOptions
+    from kubewitness.kube.access import KubeAccess
+    from kubewitness.store import Store
+    from kubewitness.web.server import Server
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """Where the recorder answers questions. `token_file`: needed for other addresses than loopback."""
+    """Where the recorder answers questions, and whom. Other addresses than loopback need `token_file` or `cluster`.
+
+    `cluster`: users log in with tokens of that cluster and see what it lets them read; `access_log`: who asked what.
+    """
 
     host: str
     port: int
     token_file: Path | None = None
+    cluster: ClusterAccess | None = None
+    access_log: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterAccess:
+    """The cluster that tells whose token it is and what they may read; `name`: as the store calls it."""
+
+    access: KubeAccess
+    name: str
+
+
+def server_of(store: Store, serving: Serving, health: Callable[[], Mapping[str, object]], **more: Any) -> Server:
+    """The server of a state, not started yet. Raises UsageError for what a person must mend."""
+    from kubewitness.store.sandbox import run_sql
+    from kubewitness.web.accesslog import AccessLog
+    from kubewitness.web.server import Server
+
+    login = None
+    if serving.cluster is not None:
+        from kubewitness.kube.client import KubeClient
+        from kubewitness.web.clusterlogin import ClusterLogin, Places
+
+        login = ClusterLogin(KubeClient(serving.cluster.access), serving.cluster.name, Places(store.session))
+    return Server(
+        lambda scope: store.session(scope=scope),
+        health,
+        lambda query, stop, scope: run_sql(store, query, stop=stop, scope=scope),
+        host=serving.host,
+        port=serving.port,
+        token_file=serving.token_file,
+        login=login,
+        access_log=AccessLog(serving.access_log) if serving.access_log is not None else None,
+        **more,
+    )
 
 
 @dataclass(slots=True)
@@ -137,19 +178,10 @@ class Recorder:
             yield ""
             return
         from kubewitness.store import Store
-        from kubewitness.store.sandbox import run_sql
-        from kubewitness.web.server import Server
 
         store = Store(self.paths)
-        server = Server(
-            store.session,
-            lambda: self._health(committer, keeper),
-            lambda query, stop: run_sql(store, query, stop=stop),
-            host=self.serving.host,
-            port=self.serving.port,
-            token_file=self.serving.token_file,
-            not_ready=self._election.not_ready if self._election is not None else None,
-        )
+        not_ready = self._election.not_ready if self._election is not None else None
+        server = server_of(store, self.serving, lambda: self._health(committer, keeper), not_ready=not_ready)
         try:
             yield await server.start()
         finally:

@@ -10,6 +10,7 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from kubewitness.config.state import StatePaths
+from kubewitness.formats.scope import Scope
 from kubewitness.store import Store
 from kubewitness.store.sandbox import SqlResult, run_sql
 from kubewitness.store.status import status
@@ -36,11 +37,11 @@ def demo_store(demo_state: StatePaths) -> Iterator[Store]:
 def serving(store: Store, **options: Any) -> Server:
     """A server on a store, on no port."""
 
-    def sql(query: str, stop: threading.Event) -> SqlResult:
-        return run_sql(store, query, stop=stop)
+    def sql(query: str, stop: threading.Event, scope: Scope | None) -> SqlResult:
+        return run_sql(store, query, stop=stop, scope=scope)
 
     given = {"host": "127.0.0.1", "port": 0, **options}
-    return Server(store.session, lambda: status(store.paths), sql, **given)
+    return Server(lambda scope: store.session(scope=scope), lambda: status(store.paths), sql, **given)
 
 
 @pytest.fixture

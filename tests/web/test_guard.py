@@ -14,6 +14,7 @@ from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
 
 from kubewitness.errors import UsageError
+from kubewitness.formats.scope import Scope
 from kubewitness.store.sandbox import SqlResult
 from kubewitness.web.guard import parse_listen
 from kubewitness.web.server import Server
@@ -36,10 +37,10 @@ def server(**options: Any) -> Server:
     source = {"connected": True, "lag_s": 0.5, "missing": ['a "b"']}
     health = {"journal": {"bytes": 5}, "inputs": {"kubernetes_events": source}}
     options = {"host": "127.0.0.1", "port": 0, **options}
-    return Server(lambda: contextlib.nullcontext(NothingRecorded()), lambda: health, answer_sql, **options)
+    return Server(lambda scope: contextlib.nullcontext(NothingRecorded()), lambda: health, answer_sql, **options)
 
 
-def answer_sql(query: str, gone: threading.Event) -> SqlResult:
+def answer_sql(query: str, gone: threading.Event, scope: Scope | None = None) -> SqlResult:
     """Runs until the caller goes away, or answers at once."""
     if query == "slow":
         abandoned.append(gone.wait(20))
@@ -97,7 +98,8 @@ async def test_with_a_token_file_only_its_present_content_opens_the_api(tmp_path
         assert (await get(client, "/api/v1/status", {"Authorization": "Bearer first"})).status == 401
         assert (await get(client, "/api/v1/status", {"Authorization": "Bearer second"})).status == 200
         token.write_text("")
-        assert (await get(client, "/api/v1/status", {"Authorization": "Bearer "})).status == 503
+        assert (await get(client, "/api/v1/status", {"Authorization": "Bearer "})).status == 401
+        assert (await get(client, "/api/v1/status", {"Authorization": "Bearer second"})).status == 503
 
 
 @pytest.mark.parametrize(
@@ -157,7 +159,7 @@ async def test_the_api_describes_every_question(client: TestClient[Any, Any]) ->
         for name in (
             *("who", "timeline", "show", "trace", "diff", "granted", "search", "findings", "top", "record"),
             *("board", "histogram", "states", "complete", "line", "examples", "facets", "revisions"),
-            *("sql", "status", "tail", "deploy"),
+            *("sql", "status", "tail", "deploy", "session", "login", "logout"),
         )
     } | {"/metrics", "/healthz", "/readyz"}
 

@@ -47,7 +47,11 @@ def run(args: argparse.Namespace) -> int:
         answered = answer(paths, questions)
         if not args.no_serve:
             print(f"\nmore questions: kubewitness who ... --state {folder}", file=sys.stderr)
-            asyncio.run(serve.serve(paths, args.listen or _free(_DEFAULT_LISTEN), None))
+            from kubewitness.app import Serving
+            from kubewitness.web.guard import parse_listen
+
+            serving = Serving(*parse_listen(args.listen or _free(_DEFAULT_LISTEN), 8420))
+            asyncio.run(serve.serve(paths, serving))
     return 0 if answered else 1
 
 

@@ -19,6 +19,7 @@ from kubewitness.cli.options import add_state, bytes_of, new_cluster, paths_of, 
 from kubewitness.errors import UsageError
 
 if TYPE_CHECKING:
+    from kubewitness.app import Serving
     from kubewitness.config.state import StatePaths
     from kubewitness.contracts import Input
     from kubewitness.election import ElectionOptions
@@ -67,6 +68,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     serving = parser.add_argument_group("serving and storing")
     serving.add_argument("--listen", default="127.0.0.1:8420", metavar="ADDR", help="answer questions there")
     serving.add_argument("--serve-token-file", metavar="F", type=Path, help="bearer token that requests must show")
+    serving.add_argument(
+        "--serve-auth", choices=("token", "cluster"), help="cluster: its users log in, and see what they may read there"
+    )
+    serving.add_argument("--access-log", metavar="F", type=Path, help="who asked what (with a login: in the state)")
     serving.add_argument("--no-serve", action="store_true", help="only record")
     serving.add_argument("--flush-seconds", type=float, default=30.0, metavar="S", help="write tables so often")
     serving.add_argument(
@@ -117,13 +122,11 @@ async def _record(
     election: ElectionOptions | None,
     text: str,
 ) -> int:
-    from kubewitness.app import KeeperOptions, Recorder, Serving
+    from kubewitness.app import KeeperOptions, Recorder
 
     serving = None
     if not args.no_serve:
-        from kubewitness.web.guard import parse_listen
-
-        serving = Serving(*parse_listen(args.listen, 8420), args.serve_token_file)
+        serving = _serving(args, paths)
 
     def started(address: str) -> None:
         answers = f"  answers         {address}" if address else "  answers         kubewitness who|timeline|search ..."
@@ -134,6 +137,28 @@ async def _record(
     recorder.journal_limit = args.journal_limit or recorder.journal_limit
     await recorder.run()
     return 0
+
+
+def _serving(args: argparse.Namespace, paths: StatePaths) -> Serving:
+    """Where questions are answered, and whose."""
+    from kubewitness.app import ClusterAccess, Serving
+    from kubewitness.kube.access import KubeAccess
+    from kubewitness.web.accesslog import NAME
+    from kubewitness.web.guard import parse_listen
+
+    cluster = None
+    if args.serve_auth == "cluster":
+        if args.serve_token_file is not None:
+            raise UsageError("--serve-auth cluster and --serve-token-file: choose one")
+        access = KubeAccess(args.kubeconfig, args.context, args.server, args.token_file, args.ca_file)
+        access.describe()
+        cluster = ClusterAccess(access, args.cluster)
+    elif args.serve_auth == "token" and args.serve_token_file is None:
+        raise UsageError("--serve-auth token: --serve-token-file FILE says which")
+    log = args.access_log
+    if log is None and (cluster is not None or args.serve_token_file is not None):
+        log = paths.root / NAME
+    return Serving(*parse_listen(args.listen, 8420), args.serve_token_file, cluster, log)
 
 
 def _events_input(args: argparse.Namespace, redact_key: bytes) -> tuple[KubernetesEvents | None, str]:

@@ -1,7 +1,11 @@
 """Answer questions over HTTP, from what was recorded in this state.
 
+  kubewitness serve                                          on 127.0.0.1, for whoever is on this machine
+  kubewitness serve --listen 0.0.0.0:8420 --token-file F     for whoever shows the token
+  kubewitness serve --listen 0.0.0.0:8420 --auth cluster     for users of the cluster: what they may read there
+
 Serves one page to ask from, the JSON API (/api/v1/..., described by /api/openapi.json), /metrics, /healthz and /readyz.
-Listens on 127.0.0.1 unless told otherwise; anywhere else every request needs the token of --token-file.
+docs/access.md tells what a user of the cluster sees, and which rights the server needs.
 """
 
 from __future__ import annotations
@@ -12,14 +16,34 @@ import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from kubewitness.cli.options import add_state, paths_of
+from kubewitness.cli.options import add_state, new_cluster, paths_of
 from kubewitness.config.state import StatePaths
+from kubewitness.errors import UsageError
+
+if TYPE_CHECKING:
+    from kubewitness.app import Serving
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_state(parser)
     add_listen(parser)
+    parser.add_argument(
+        "--auth",
+        choices=("token", "cluster"),
+        help="who may ask: who shows the token of --token-file, or the cluster's users",
+    )
+    parser.add_argument(
+        "--kubeconfig", metavar="F", help="of --auth cluster: its kubeconfig (default: as kubectl finds it)"
+    )
+    parser.add_argument("--context", metavar="C", help="context of the kubeconfig")
+    parser.add_argument(
+        "--auth-cluster", type=new_cluster, default="default", metavar="NAME", help="what the store calls that cluster"
+    )
+    parser.add_argument(
+        "--access-log", type=Path, metavar="F", help="who asked what (default with a login: access.jsonl in the state)"
+    )
 
 
 def add_listen(parser: argparse.ArgumentParser) -> None:
@@ -31,26 +55,43 @@ def add_listen(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    return asyncio.run(serve(paths_of(args).require(), args.listen, args.token_file))
+    paths = paths_of(args).require()
+    return asyncio.run(serve(paths, serving_of(args, paths)))
 
 
-async def serve(paths: StatePaths, listen: str, token_file: Path | None) -> int:
-    """Serves a state until SIGINT or SIGTERM."""
-    from kubewitness.store import Store
-    from kubewitness.store.sandbox import run_sql
+def serving_of(args: argparse.Namespace, paths: StatePaths) -> Serving:
+    """Where and to whom, of the options. Raises UsageError for options that do not go together."""
+    from kubewitness.app import ClusterAccess, Serving
+    from kubewitness.kube.access import KubeAccess
+    from kubewitness.web.accesslog import NAME
     from kubewitness.web.guard import parse_listen
-    from kubewitness.web.server import DEFAULT_PORT, Server
+    from kubewitness.web.server import DEFAULT_PORT
+
+    if args.auth == "cluster" and args.token_file is not None:
+        raise UsageError("--auth cluster and --token-file: choose one")
+    if args.auth == "token" and args.token_file is None:
+        raise UsageError("--auth token: --token-file FILE says which")
+    if args.auth != "cluster" and (args.kubeconfig or args.context):
+        raise UsageError("--kubeconfig and --context belong to --auth cluster")
+    cluster = None
+    if args.auth == "cluster":
+        access = KubeAccess(kubeconfig=args.kubeconfig, context=args.context)
+        access.describe()
+        cluster = ClusterAccess(access, args.auth_cluster)
+    log = args.access_log
+    if log is None and (cluster is not None or args.token_file is not None):
+        log = paths.root / NAME
+    host, port = parse_listen(args.listen, DEFAULT_PORT)
+    return Serving(host, port, args.token_file, cluster, log)
+
+
+async def serve(paths: StatePaths, serving: Serving) -> int:
+    """Serves a state until SIGINT or SIGTERM."""
+    from kubewitness.app import server_of
+    from kubewitness.store import Store
 
     store = Store(paths)
-    host, port = parse_listen(listen, DEFAULT_PORT)
-    server = Server(
-        store.session,
-        lambda: health_of(paths),
-        lambda query, stop: run_sql(store, query, stop=stop),
-        host=host,
-        port=port,
-        token_file=token_file,
-    )
+    server = server_of(store, serving, lambda: health_of(paths))
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGINT, signal.SIGTERM):

@@ -55,8 +55,6 @@ class BoardRow(msgspec.Struct):
     owner: str | None
     node: str | None
     count: int
-    first: str
-    last: str
 
 
 class Words(msgspec.Struct):
@@ -101,8 +99,6 @@ class _Row(msgspec.Struct):
     key: int
     count: int
     records: int
-    first: int
-    last: int
 
 
 def ask(session: Session, question: BoardQuestion) -> BoardAnswer:
@@ -132,9 +128,12 @@ def _key(marks: MarkTable, group: Group) -> str:
     return _USER_KEY.format(actor=marks.actor) if group == "user" else "object_key"
 
 
-def _union(
-    parts: list[Part], select: str, group: Group, more: str = "", keys: list[int] | None = None
-) -> tuple[str, list[Any]]:
+def _listed(rows: list[_Row]) -> str:
+    """The rows' keys, as SQL: numbers, which the readers of files compare with what they hold."""
+    return ", ".join(str(r.key) for r in rows)
+
+
+def _union(parts: list[Part], select: str, group: Group, more: str = "", keys: str = "") -> tuple[str, list[Any]]:
     """One SELECT over all parts. `select` may name the fields of a MarkTable, and `key`. `keys`: only these rows."""
     each, params = [], []
     for p in parts:
@@ -142,27 +141,27 @@ def _union(
         shown = select.format(
             key=key, type=m.type, outcome=m.outcome, what=m.what, actor=m.actor, count=m.count, id=m.id
         )
-        only = "" if keys is None else f"AND {key} IN (SELECT unnest(?::BIGINT[]))"
+        only = f"AND {key} IN ({keys})" if keys else ""
         each.append(f"SELECT {shown} FROM {m.table} WHERE {p.where} {only} {more}")  # noqa: S608
-        params += p.params if keys is None else [*p.params, keys]
+        params += p.params
     return " UNION ALL ".join(each), params
 
 
 def _count(session: Session, question: BoardQuestion, parts: list[Part], answer: BoardAnswer) -> list[_Row]:
-    select = "{key} AS key, sum({count})::BIGINT AS n, count(*) AS records, min(ts) AS a, max(ts) AS b"
+    select = "{key} AS key, sum({count})::BIGINT AS n, count(*) AS records"
     inner, params = _union(parts, select, question.group, "GROUP BY 1")
     sql = (
-        "SELECT key, sum(n)::BIGINT, sum(records)::BIGINT, epoch_us(min(a)), epoch_us(max(b)), "  # noqa: S608
+        "SELECT key, sum(n)::BIGINT, sum(records)::BIGINT, "  # noqa: S608
         f"(sum(sum(n)) OVER ())::BIGINT, count(*) OVER () FROM ({inner}) WHERE key <> 0 GROUP BY 1 "
         f"ORDER BY 3 DESC, 1 LIMIT {int(question.rows)} OFFSET {int(question.skip)}"
     )
     found = session.query(sql, params)
     if found:
-        answer.total, answer.objects = int(found[0][5]), int(found[0][6])
+        answer.total, answer.objects = int(found[0][3]), int(found[0][4])
         after = question.skip + len(found)
         answer.more_rows = after < answer.objects
         answer.next = str(after) if answer.more_rows else None
-    return [_Row(*map(int, values[:5])) for values in found]
+    return [_Row(*map(int, values[:3])) for values in found]
 
 
 # --- what the rows are called -----------------------------------------------------------------------------------------
@@ -201,20 +200,20 @@ _NAMES = {
 def _named(session: Session, question: BoardQuestion, parts: list[Part], rows: list[_Row]) -> list[BoardRow]:
     if question.group == "user":
         return _users(session, parts, rows)
-    each, params = [], []
+    keys = _listed(rows)  # a name is that of its key, whatever else is asked for
+    each = []
     for p in parts:
         names, owner, node = _NAMES[p.marks.table]
         each.append(
             f"SELECT object_key AS key, cluster, {names}, {owner} AS owner, {node} AS node "  # noqa: S608
-            f"FROM {p.marks.table} WHERE {p.where} AND object_key IN (SELECT unnest(?::BIGINT[]))"
+            f"FROM {p.marks.table} WHERE object_key IN ({keys})"
         )
-        params += [*p.params, [r.key for r in rows]]
     sql = (
         "SELECT key, any_value(cluster), any_value(resource), any_value(api_group), "  # noqa: S608
         "any_value(nullif(kind, '')), any_value(namespace), any_value(name), any_value(owner), any_value(node) "
         f"FROM ({' UNION ALL '.join(each)}) GROUP BY 1"
     )
-    found = {int(values[0]): values[1:] for values in session.query(sql, params)}
+    found = {int(values[0]): values[1:] for values in session.query(sql)}
     return [_row(r, found.get(r.key, ("",) * 8)) for r in rows]
 
 
@@ -235,8 +234,6 @@ def _row(r: _Row, values: tuple[Any, ...]) -> BoardRow:
         owner,
         node,
         r.count,
-        format_us(r.first),
-        format_us(r.last),
     )
 
 
@@ -249,9 +246,8 @@ def _users(session: Session, parts: list[Part], rows: list[_Row]) -> list[BoardR
     answer = []
     for r in rows:
         cluster, user = found[r.key]
-        times = format_us(r.first), format_us(r.last)
         answer.append(
-            BoardRow(f"{cluster}/User//{user}", f"User//{user}", cluster, "User", "", user, None, None, r.count, *times)
+            BoardRow(f"{cluster}/User//{user}", f"User//{user}", cluster, "User", "", user, None, None, r.count)
         )
     return answer
 
@@ -266,7 +262,7 @@ def _single(
     select = (
         "{key} AS key, epoch_us(ts) AS t, {count} AS n, {type} AS type, {outcome} AS outcome, {what}, {actor}, " + ids
     )
-    inner, params = _union(parts, select, question.group, keys=[r.key for r in rows])
+    inner, params = _union(parts, select, question.group, keys=_listed(rows))
     _add(answer, rows, session.query(f"SELECT * FROM ({inner}) ORDER BY t", params))  # noqa: S608
 
 
@@ -286,7 +282,7 @@ def _binned(
             f"{{key}} AS key, epoch_us(ts) // {width} * {width} AS t, sum({{count}})::BIGINT AS n, {{type}} AS type, "
             "{outcome} AS outcome, any_value({what}), any_value({actor}), ''"
         )
-        inner, params = _union(parts, select, question.group, "GROUP BY 1, 2, 5", [r.key for r in rows])
+        inner, params = _union(parts, select, question.group, "GROUP BY 1, 2, 5", _listed(rows))
         found = session.query(f"SELECT * FROM ({inner}) ORDER BY t LIMIT {int(question.marks) + 1}", params)  # noqa: S608
         if len(found) <= question.marks:
             break

@@ -28,12 +28,12 @@ _SESSIONS = ", ".join(f"'{s}'" for s in SESSIONS)
 _CHATTER = ", ".join(f"'{r}'" for r in CHATTER)
 _SEVERE = "('error', 'fatal', 'critical', 'crit', 'alert', 'emerg', 'emergency', 'panic', 'severe')"
 
-#: sessions are marked where they begin and where they end
-_REQUESTS = f"(stage <> '{STARTED}' OR code >= 400 OR subresource IN ({_SESSIONS})) AND resource <> ''"
+#: sessions are marked where they begin and where they end; requests for no resource have no object
+_REQUESTS = f"(stage <> '{STARTED}' OR code >= 400 OR subresource IN ({_SESSIONS})) AND object_key <> 0"
 #: reads that changed nothing; those that were refused, of secrets, and sessions stay
 _NO_READS = (
-    "(verb NOT IN ('get', 'list', 'watch') OR code >= 400 OR resource = 'secrets' "
-    f"OR subresource IN ('proxy', {_SESSIONS})) AND (resource NOT IN ({_CHATTER}) OR code >= 400)"
+    f"(code >= 400 OR (verb NOT IN ('get', 'list', 'watch') AND resource NOT IN ({_CHATTER})) "
+    f"OR resource = 'secrets' OR subresource IN ('proxy', {_SESSIONS}))"
 )
 
 

@@ -17,7 +17,8 @@ from typing import Any
 import duckdb
 
 from kubewitness.errors import KubewitnessError, StateError, UsageError
-from kubewitness.store import sqlbase, views
+from kubewitness.formats.scope import Scope
+from kubewitness.store import fencing, sqlbase, views
 from kubewitness.store.places import let_read
 from kubewitness.store.session import Session, Store
 
@@ -70,20 +71,27 @@ class SqlResult:
     types: list[str] = field(default_factory=list)
 
 
-def run_sql(store: Store, sql: str, limits: SqlLimits | None = None, stop: threading.Event | None = None) -> SqlResult:
-    """Runs one query. Setting `stop` ends it early.
+def run_sql(
+    store: Store,
+    sql: str,
+    limits: SqlLimits | None = None,
+    stop: threading.Event | None = None,
+    scope: Scope | None = None,
+) -> SqlResult:
+    """Runs one query, over what a scope lets through (None: everything). Setting `stop` ends it early.
 
     UsageError when it is not allowed or wrong, TimedOut, StateError when the store cannot be read.
     """
     limits = limits or SqlLimits()
-    with store.session() as session:
+    with store.session(scope=scope) as session:
         con = sqlbase.connect(memory_mb=limits.memory_mb, threads=limits.threads)
         try:
             let_read(con, store.directory)
             check(con, sql)
             wants_raw = _prepare(con, session, sql)
+            first = fencing.statements(sql, raw=wants_raw) if session.hides(views.mentioned(sql)) else []
             try:
-                return _execute(con, session, sql, limits, stop)
+                return _execute(con, [*first, sql], limits, stop)
             finally:
                 if wants_raw:
                     con.remove_function("kw_raw")
@@ -181,15 +189,18 @@ def _prepare(con: duckdb.DuckDBPyConnection, session: Session, sql: str) -> bool
 
 
 def _execute(
-    con: duckdb.DuckDBPyConnection, session: Session, sql: str, limits: SqlLimits, stop: threading.Event | None
+    con: duckdb.DuckDBPyConnection, statements: list[str], limits: SqlLimits, stop: threading.Event | None
 ) -> SqlResult:
-    """Runs it in a thread of its own, so that this one can be interrupted, and interrupts it when it must end."""
+    """Runs them, the query last, in a thread of its own, so that this one can be interrupted, and interrupts it when it
+    must end."""
     outcome: list[SqlResult | BaseException] = []
     done = threading.Event()  # not Thread.join: interrupted by Ctrl-C, it takes a running thread for ended
 
     def work() -> None:
         try:
-            outcome.append(_fetch(con, sql, limits))
+            for statement in statements[:-1]:
+                con.execute(statement)
+            outcome.append(_fetch(con, statements[-1], limits))
         except BaseException as e:
             outcome.append(e)
         finally:

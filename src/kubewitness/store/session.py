@@ -13,9 +13,10 @@ import zstandard
 
 from kubewitness.config.state import StatePaths
 from kubewitness.errors import StateError
+from kubewitness.formats.scope import Scope
 from kubewitness.journal import Journal
 from kubewitness.record import TABLES
-from kubewitness.store import sqlbase, views
+from kubewitness.store import scoped, sqlbase, views
 from kubewitness.store.enrich import Enricher
 from kubewitness.store.livefiles import LiveFile
 from kubewitness.store.overlay import Overlay, Relation
@@ -72,13 +73,16 @@ class Store:
         return store_directory(self.paths)
 
     @contextlib.contextmanager
-    def session(self, limits: Limits | None = None) -> Iterator[Session]:
-        """One consistent moment. StateError when nothing was ever recorded, or the state cannot be read."""
+    def session(self, limits: Limits | None = None, *, scope: Scope | None = None) -> Iterator[Session]:
+        """One consistent moment, of what a scope lets through (None: everything).
+
+        StateError when nothing was ever recorded, or the state cannot be read.
+        """
         with self._lock:
             self._open(limits)
             snapshot = self._snapshot()
             assert self._con is not None
-            session = Session(self, self._con.cursor(), snapshot)
+            session = Session(self, self._con.cursor(), snapshot, scope)
         try:
             yield session
         finally:
@@ -160,8 +164,11 @@ class Session:
     Times are TIMESTAMP WITH TIME ZONE: `epoch_us(ts)` gives integers, `ts` aware datetimes in UTC. For one thread.
     """
 
-    def __init__(self, store: Store, con: duckdb.DuckDBPyConnection, snapshot: _Snapshot) -> None:
+    def __init__(
+        self, store: Store, con: duckdb.DuckDBPyConnection, snapshot: _Snapshot, scope: Scope | None = None
+    ) -> None:
         self._store = store
+        self.scope = scope
         self._con = con
         self._snapshot = snapshot
         self._made: set[str] = set()
@@ -205,7 +212,8 @@ class Session:
         for i, relation in enumerate(self._snapshot.overlays[name]):
             con.register(f"kw_{name}_{i}", relation.rows)
             overlays.append((f"kw_{name}_{i}", relation.cursor))
-        con.execute(views.table_view(name, self._snapshot.groups[name], overlays, raw=raw))
+        where = scoped.condition(name, self.scope) if self.scope is not None else ""
+        con.execute(views.table_view(name, self._snapshot.groups[name], overlays, raw=raw, where=where))
 
     def make_views(self, con: duckdb.DuckDBPyConnection, sql: str, *, raw: bool) -> None:
         """Makes the views that a query needs in another DuckDB instance; with a column `raw` (by function `kw_raw`)."""
@@ -247,6 +255,26 @@ class Session:
     def files(self, table: str) -> Sequence[LiveFile]:
         """The live files of a table in this moment."""
         return self._snapshot.files[table]
+
+    def hides(self, tables: Sequence[str]) -> bool:
+        """Whether these tables may hold rows that this session's scope does not let through."""
+        if self.scope is None:
+            return False
+        if not self.scope.everything:
+            return True
+        cluster = self.scope.cluster
+        return any(f.cluster != cluster for name in tables for f in self._snapshot.files[name]) or any(
+            self._foreign(relation, cluster) for name in tables for relation in self._snapshot.overlays[name]
+        )
+
+    def _foreign(self, relation: Relation, cluster: str) -> bool:
+        """Whether uncommitted rows of another cluster are among these."""
+        self._con.register("kw_some", relation.rows)
+        try:
+            found = self._con.execute("SELECT 1 FROM kw_some WHERE cluster <> $c LIMIT 1", {"c": cluster}).fetchall()
+        finally:
+            self._con.unregister("kw_some")
+        return bool(found)
 
     def interrupt(self) -> None:
         """Ends a query that another thread runs in this session."""

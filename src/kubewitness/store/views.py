@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from kubewitness.formats.names import RESOURCES
 from kubewitness.store.columns import sql_type
+from kubewitness.store.quoting import quoted
 from kubewitness.store.schema import TABLE_COLUMNS
 
 #: What `activity` reads.
@@ -23,11 +24,6 @@ def mentioned(sql: str) -> list[str]:
     if "activity" in words:
         words.update(ACTIVITY_OF)
     return [name for name in TABLE_COLUMNS if name in words]
-
-
-def quoted(text: str) -> str:
-    """A SQL string literal."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _list(texts: Iterable[str]) -> str:
@@ -49,12 +45,13 @@ def table_view(
     *,
     raw: str = "",
     name: str | None = None,
+    where: str = "",
 ) -> str:
     """CREATE VIEW of a table.
 
     `groups`: files by the columns they have (None: all). `overlays`: relations with what is still in the
     journal, each with the sequence up to which that is committed by now.
-    `raw`: expression of a column `raw`, or "".
+    `raw`: expression of a column `raw`, or "". `where`: only such rows.
     """
     parts = [
         f"SELECT {_columns(table, present)} FROM read_parquet({_list(files)}, hive_partitioning = true,"
@@ -67,6 +64,8 @@ def table_view(
         nothing = ", ".join(f'NULL::{sql_type(kind)} AS "{name}"' for name, kind in TABLE_COLUMNS[table])
         parts.append(f"SELECT {nothing} WHERE false")
     body = " UNION ALL ".join(parts)
+    if where:
+        body = f"SELECT * FROM ({body}) WHERE {where}"
     if raw:
         body = f"SELECT *, {raw} AS raw FROM ({body})"
     return f"CREATE OR REPLACE TEMP VIEW {name or table} AS {body}"

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from kubewitness import __version__
+from kubewitness.web.browsers import COOKIE
 from kubewitness.web.endpoints import ENDPOINTS
 from kubewitness.web.params import Param
 
@@ -27,6 +28,7 @@ _STATUSES = {
     "404": "nothing of that name or id was recorded",
     "403": "this user may not see it",
     "421": "this server does not answer under that name (Host)",
+    "429": "too many refused tokens from this address; Retry-After says when to try again",
     "503": "the state or store cannot be used, or too much is asked at once; `error` says why",
 }
 
@@ -52,7 +54,7 @@ def describe(extra: dict[str, Any] | None = None, types: list[Any] | None = None
             "schemas": components,
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
-                "session": {"type": "apiKey", "in": "cookie", "name": "kubewitness_session"},
+                "session": {"type": "apiKey", "in": "cookie", "name": COOKIE},
             },
         },
         "security": [{}, {"bearer": []}, {"session": []}],

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from kubewitness.web.logins import Standing, Token
 from kubewitness.web.openapi import operation, problems
 from kubewitness.web.params import Param
 from kubewitness.web.tailing import PARAMETERS
@@ -32,6 +33,7 @@ class SqlAnswer(msgspec.Struct):
     more: bool
 
 
+SQL = (Param("query", "one SELECT, or EXPLAIN of one", required=True),)
 DEPLOY = (Param("for", "which manifest or file; without it, which there are"),)
 
 _LIST = {"type": "array", "items": {"type": "object"}}
@@ -49,14 +51,13 @@ def _text(kind: str, schema: dict[str, Any] | None = None) -> dict[str, Any]:
 
 
 def _paths() -> dict[str, Any]:
-    query = Param("query", "one SELECT, or EXPLAIN of one", required=True)
     deploy = operation("deploy", "What `kubewitness deploy` prints, for a part of it", DEPLOY, _LIST)
     deploy["responses"]["200"]["content"] |= _text("text/plain")["content"]
     tail = operation("tail", "What arrives, as server-sent events; Last-Event-ID goes on", PARAMETERS, _OBJECT)
     tail["responses"]["200"] = _text("text/event-stream")
     return {
         "/api/v1/sql": {
-            "get": operation("sql", "One SELECT over the store's views", (query,), _LIST),
+            "get": operation("sql", "One SELECT over the store's views", SQL, _LIST),
             "post": operation(
                 "sqlWithTypes",
                 "The same, with the types of its columns",
@@ -66,12 +67,25 @@ def _paths() -> dict[str, Any]:
             ),
         },
         "/api/v1/tail": {"get": tail},
+        "/api/v1/session": {
+            "get": operation(
+                "session", "Who is logged in, and what they may see", (), {"$ref": _REF.format("Standing")}
+            )
+        },
+        "/api/v1/login": {"post": _done("login", "Log in with a token: sets the session's cookie", _body("Token"))},
+        "/api/v1/logout": {"post": _done("logout", "End the session")},
         "/api/v1/status": {"get": operation("status", "What is being recorded, lag, drops, sizes", (), _OBJECT)},
         "/api/v1/deploy": {"get": deploy},
         "/metrics": {"get": _plain("metrics", "Numbers, as Prometheus text")},
         "/healthz": {"get": _plain("healthz", "Whether the process lives")},
         "/readyz": {"get": _plain("readyz", "Whether the store can be asked", "503")},
     }
+
+
+def _done(name: str, summary: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    responses = {"204": {"description": "done"}, **problems("400", "401", "403", "421", "429", "503")}
+    operation = {"operationId": name, "summary": summary, "responses": responses, "security": [{}]}
+    return {**operation, "requestBody": body} if body is not None else operation
 
 
 def _plain(name: str, summary: str, *also: str) -> dict[str, Any]:
@@ -81,4 +95,4 @@ def _plain(name: str, summary: str, *also: str) -> dict[str, Any]:
 
 
 #: paths, and the types in them: what `openapi.describe` adds to the questions
-OTHERS: tuple[dict[str, Any], list[Any]] = (_paths(), [SqlQuestion, SqlAnswer])
+OTHERS: tuple[dict[str, Any], list[Any]] = (_paths(), [SqlQuestion, SqlAnswer, Standing, Token])

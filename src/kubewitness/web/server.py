@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,20 +14,29 @@ from aiohttp import web
 from kubewitness import manifests
 from kubewitness.errors import KubewitnessError, UsageError
 from kubewitness.formats.plain import plain
+from kubewitness.formats.scope import Scope
+from kubewitness.questions.coverage import clusters
 from kubewitness.web import openapi, pages, sending
+from kubewitness.web.accesslog import AccessLog
 from kubewitness.web.asking import Page
+from kubewitness.web.browsers import Browsers
 from kubewitness.web.endpoints import ENDPOINTS, Endpoint
-from kubewitness.web.guard import Guard, Handler
+from kubewitness.web.guard import Guard, Handler, identity_of
+from kubewitness.web.hiding import marked, with_hidden
+from kubewitness.web.identity import Identity, Login, NoLogin, TokenLogin
+from kubewitness.web.logins import Logins
 from kubewitness.web.metrics import prometheus
-from kubewitness.web.others import DEPLOY, OTHERS, SqlAnswer, SqlColumn, SqlQuestion
-from kubewitness.web.params import check, one
-from kubewitness.web.running import Questions, Sessions
+from kubewitness.web.others import DEPLOY, OTHERS, SQL, SqlAnswer, SqlColumn, SqlQuestion
+from kubewitness.web.params import check, needed, one
+from kubewitness.web.running import OpenSession, Questions, Sessions
 from kubewitness.web.sending import body_of, json
 from kubewitness.web.tailing import Tails
 
 DEFAULT_PORT = 8420
 
 Health = Callable[[], Mapping[str, object]]
+#: opens a session on what a scope lets through (None: everything)
+Scoped = Callable[[Scope | None], AbstractContextManager[OpenSession]]
 
 
 class SqlResult(Protocol):
@@ -38,8 +48,8 @@ class SqlResult(Protocol):
     truncated: bool
 
 
-#: runs one SELECT within limits; setting the event ends it early
-Sql = Callable[[str, threading.Event], SqlResult]
+#: runs one SELECT within limits, over what a scope lets through; setting the event ends it early
+Sql = Callable[[str, threading.Event, Scope | None], SqlResult]
 
 
 class Server:
@@ -47,16 +57,19 @@ class Server:
 
     def __init__(
         self,
-        sessions: Sessions,
+        sessions: Scoped,
         health: Health,
         sql: Sql,
         *,
         host: str,
         port: int,
         token_file: Path | None = None,
+        login: Login | None = None,
+        access_log: AccessLog | None = None,
         not_ready: Callable[[], str] | None = None,
     ) -> None:
-        """`not_ready`: why another replica should be asked instead; "" when there is no reason."""
+        """`login`: who may ask (default: who shows the token of `token_file`, else whoever is on this machine).
+        `not_ready`: why another replica should be asked instead; "" when there is no reason."""
         self._sessions = sessions
         self._sql = sql
         self._health = health
@@ -64,12 +77,22 @@ class Server:
         self._host, self._port = host, port
         self._questions = Questions()
         self._tails = Tails(self._questions)
-        self._guard = Guard(host, token_file)
+        self._login = login or (TokenLogin(token_file) if token_file is not None else NoLogin())
+        self._browsers = Browsers()
+        self._guard = Guard(host, self._login, self._browsers)
+        self._logins = Logins(self._login, self._guard, self._browsers, self._clusters)
+        self._log = access_log
         self._runner: web.AppRunner | None = None
 
     def application(self) -> web.Application:
         """The routes; for tests, and for `start`."""
-        app = web.Application(middlewares=[self._guard.middleware(), sending.middleware], client_max_size=1024 * 1024)
+        log = [self._log.middleware()] if self._log is not None else []
+        middlewares = [*log, self._guard.middleware(), sending.middleware]
+        app = web.Application(middlewares=middlewares, client_max_size=1024 * 1024)
+        app.on_response_prepare.append(Guard.add_headers)
+        app.router.add_get("/api/v1/session", self._logins.session)
+        app.router.add_post("/api/v1/login", self._logins.login)
+        app.router.add_post("/api/v1/logout", self._logins.logout)
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
         app.router.add_get("/metrics", self._metrics)
@@ -106,6 +129,9 @@ class Server:
         if self._runner is not None:
             await self._runner.cleanup()
         await self._questions.close()
+        await self._login.close()
+        if self._log is not None:
+            self._log.close()
 
     # --- answers -----------------------------------------------------------------------------------------------------
 
@@ -113,29 +139,43 @@ class Server:
         async def answer(request: web.Request) -> web.StreamResponse:
             params = _params(request)
             check(endpoint.parameters, params)
-            found = await self._questions.ask(self._sessions, lambda session: endpoint.ask(session, params))
-            return _page_of(request, found) if isinstance(found, Page) else json(found)
+            asker = identity_of(request)
+            found = await self._questions.ask(self._of(asker), lambda session: endpoint.ask(session, params))
+            response = _page_of(request, found) if isinstance(found, Page) else json(with_hidden(found, asker))
+            return marked(response, asker)
 
         return answer
 
+    def _of(self, asker: Identity) -> Sessions:
+        """Sessions on what somebody may see."""
+        return lambda: self._sessions(asker.scope)
+
     async def _run_sql(self, request: web.Request) -> web.StreamResponse:
         """One SELECT. When the caller goes away, the query ends."""
-        query = request.query.get("query", "")
-        if not query or set(request.query) != {"query"}:
-            raise UsageError("give one SELECT as parameter 'query', and nothing else")
-        found = await self._questions.sql(lambda stop: self._sql(query, stop))
+        params = _params(request)
+        check(SQL, params)
+        query, asker = needed(params, "query", "one SELECT"), identity_of(request)
+        found = await self._questions.sql(lambda stop: self._sql(query, stop, asker.scope))
         response = json([dict(zip(found.columns, map(plain, row), strict=True)) for row in found.rows])
-        return sending.with_more(response, more=found.truncated)
+        return marked(sending.with_more(response, more=found.truncated), asker)
 
     async def _post_sql(self, request: web.Request) -> web.StreamResponse:
         """The same, with the columns' types, and whether there is more."""
-        asked = await body_of(request, SqlQuestion)
-        found = await self._questions.sql(lambda stop: self._sql(asked.query, stop))
+        asked, asker = await body_of(request, SqlQuestion), identity_of(request)
+        request["kubewitness.asked"] = asked.query
+        found = await self._questions.sql(lambda stop: self._sql(asked.query, stop, asker.scope))
         columns = [SqlColumn(name, kind) for name, kind in zip(found.columns, found.types, strict=True)]
-        return json(SqlAnswer(columns, [[plain(v) for v in row] for row in found.rows], found.truncated))
+        answer = SqlAnswer(columns, [[plain(v) for v in row] for row in found.rows], found.truncated)
+        return marked(json(answer), asker)
 
     async def _tail(self, request: web.Request) -> web.StreamResponse:
-        return await self._tails.follow(request, _params(request), lambda: self._sessions)
+        async def sessions() -> Sessions:
+            return self._of(await self._guard.identify(request))
+
+        return await self._tails.follow(request, _params(request), sessions)
+
+    async def _clusters(self, asker: Identity) -> list[str]:
+        return await self._questions.ask(self._of(asker), clusters)
 
     async def _deploy(self, request: web.Request) -> web.StreamResponse:
         """What `kubewitness deploy PART` prints; without a part, which there are."""
@@ -148,9 +188,16 @@ class Server:
 
     async def _status(self, request: web.Request) -> web.StreamResponse:
         check((), _params(request))
-        return json({**await asyncio.to_thread(self._health), "following": self._tails.clients})
+        health = await asyncio.to_thread(self._health)
+        if not identity_of(request).operator:
+            recorder = health.get("recorder")
+            alive = recorder.get("alive") if isinstance(recorder, Mapping) else None
+            return marked(json({"recorder": {"alive": alive}}), identity_of(request))
+        return json({**health, "following": self._tails.clients})
 
-    async def _metrics(self, _request: web.Request) -> web.Response:
+    async def _metrics(self, request: web.Request) -> web.StreamResponse:
+        if not identity_of(request).operator:
+            return sending.error("this user may not read the server's own numbers", 403)
         text = prometheus(await asyncio.to_thread(self._health))
         return web.Response(text=text, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
@@ -162,7 +209,7 @@ class Server:
 
         def look() -> str:
             try:
-                with self._sessions() as session:
+                with self._sessions(None) as session:
                     session.query("SELECT 1")
             except KubewitnessError as e:
                 return str(e)

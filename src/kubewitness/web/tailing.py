@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import msgspec
 from aiohttp import web
@@ -45,9 +45,10 @@ class Tails:
         return len(self._open)
 
     async def follow(
-        self, request: web.Request, params: Params, sessions: Callable[[], Sessions]
+        self, request: web.Request, params: Params, sessions: Callable[[], Awaitable[Sessions]]
     ) -> web.StreamResponse:
-        """One client's stream, until it goes away. `sessions` gives what the client may see now; it may refuse.
+        """One client's stream, until it goes away. `sessions` gives what the client may see
+        now; it raises `NotLoggedIn` when that is nothing any more.
 
         Raises `UsageError` for parameters that make no sense, `TooBusy` when too many follow already.
         """
@@ -70,11 +71,13 @@ class Tails:
             self._open.discard(task)
         return response
 
-    async def _stream(self, response: web.StreamResponse, follower: Follower, sessions: Callable[[], Sessions]) -> None:
+    async def _stream(
+        self, response: web.StreamResponse, follower: Follower, sessions: Callable[[], Awaitable[Sessions]]
+    ) -> None:
         spoken = time.monotonic()
         while True:
             try:
-                rows = await self._questions.ask(sessions(), follower.arrivals)
+                rows = await self._questions.ask(await sessions(), follower.arrivals)
             except PermissionError:
                 await response.write(b'event: ended\ndata: {"error": "the login has ended"}\n\n')
                 return
