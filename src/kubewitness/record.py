@@ -269,6 +269,18 @@ class Chunk:
         )
 
 
+class _Tag(msgspec.Struct):
+    tag: str
+
+
+_tag_decoder = msgspec.msgpack.Decoder(_Tag)
+
+
+def tag_of(header: bytes) -> str:
+    """The tag of a chunk, from its header."""
+    return _tag_decoder.decode(header).tag
+
+
 _encode_header = msgspec.msgpack.Encoder().encode
 _header_decoder = msgspec.msgpack.Decoder(ChunkHeader)
 

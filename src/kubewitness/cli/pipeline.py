@@ -187,7 +187,12 @@ class Pipeline:
             numbers = getattr(output.output, "feed", None)  # of an output that takes no records
             taken = numbers(feed) if numbers is not None else feed
             supervisor.add_output(
-                output, taken, retry_limit=output.retry_limit, rejected=rejected, filters=output.processors
+                output,
+                taken,
+                retry_limit=output.retry_limit,
+                rejected=rejected,
+                filters=output.processors,
+                limit=output.limit,
             )
 
     def _rejected(self, now: Configuration) -> Rejected:

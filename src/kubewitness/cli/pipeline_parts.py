@@ -181,7 +181,9 @@ class Parts:
         )
         with located(section):
             retry_limit = _retry_limit(common.text("retry_limit"))
-            return Routed(cast(Output, made(own, name=name)), wants, name, retry_limit, self._behind(section, name))
+            limit = common.number("storage.total_limit_size") or None
+            behind = self._behind(section, name)
+            return Routed(cast(Output, made(own, name=name)), wants, name, retry_limit, behind, limit)
 
     def _behind(self, section: Section, of: str) -> Filters | None:
         """An output's own filters: they see what it is given, when it is given."""

@@ -56,5 +56,6 @@ OUTPUT_KEYS = (
     Key("retry_limit", default="no_limits", doc="tries after the first, then a batch is given up: counted, kept as "
         "`storage.keep.rejected` says; `no_limits`, `no_retries` or a number (Fluent Bit: 1, and then dropped)"),
     Key("workers", "int", "0", _NOTHING + "outputs do not wait for one another"),
-    Key("storage.total_limit_size", "size", "0", _NOTHING + "the service's is for all; nothing is dropped at it"),
+    Key("storage.total_limit_size", "size", "0", "bytes (compressed) that may wait for this output; at it the oldest "
+        "are dropped, and counted as `over_limit`; 0: any, up to the service's limit, at which inputs wait"),
 )  # fmt: skip

@@ -247,6 +247,11 @@ class Journal:
         """As `frames`, decoded; up to about `max_bytes` of decompressed data, at least one chunk if there is any."""
         return deliveries_of(self.frames(after, tables=tables, max_bytes=max_bytes))
 
+    def waiting(self, after: int) -> list[tuple[int, str, str, int, int]]:
+        """What comes after a sequence, without its records. See `View.waiting`."""
+        with self._viewing() as view:
+            return view.waiting(after)
+
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[View]:
         """One moment of the journal, for as long as the context lasts: nothing appended or deleted later is seen.

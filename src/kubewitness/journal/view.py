@@ -12,6 +12,7 @@ import msgspec
 from kubewitness.contracts import Delivery
 from kubewitness.journal import schema
 from kubewitness.journal.frames import Frame, checksum, unpack
+from kubewitness.record import tag_of
 
 #: Where a reader is: one sequence for all tables, or one per table (a table not named: from the beginning).
 After = Mapping[str, int] | int
@@ -105,6 +106,13 @@ class View:
     ) -> list[Delivery]:
         """As `frames`, decoded."""
         return deliveries_of(self.frames(after, tables=tables, max_bytes=max_bytes))
+
+    def waiting(self, after: int) -> list[tuple[int, str, str, int, int]]:
+        """(seq, table, tag, records, bytes as held) of each chunk after a sequence, in order."""
+        rows = self._con.execute(
+            "SELECT seq, tbl, header, records, size FROM chunk WHERE seq > ? ORDER BY seq", (after,)
+        )
+        return [(seq, table, tag_of(header), records, size) for seq, table, header, records, size in rows]
 
     def cursor(self, output: str) -> int | None:
         """Every chunk up to this sequence was delivered by the output; None if it is not registered."""

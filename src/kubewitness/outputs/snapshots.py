@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 
 from kubewitness.contracts import Delivery
+from kubewitness.pipeline.backlog import Waiting
 from kubewitness.pipeline.feeds import Feed
 from kubewitness.record import Chunk
 
@@ -57,6 +58,10 @@ class Snapshots:
     async def done(self, output: str, seq: int) -> None:
         while self._held and self._held[0].seq <= seq:
             self._bytes -= len(self._held.popleft().chunk.data)
+
+    def waiting(self, after: int) -> Sequence[Waiting]:
+        held = [d for d in list(self._held) if d.seq > after]
+        return [Waiting(d.seq, d.chunk.table, d.chunk.tag, len(d.chunk), len(d.chunk.data)) for d in held]
 
     def finish(self) -> None:
         """The last numbers are those of the end."""

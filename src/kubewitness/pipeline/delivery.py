@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from kubewitness.contracts import Delivery, Output, Partly, Refusal
 from kubewitness.errors import KubewitnessError, Refused, Retry
+from kubewitness.pipeline.backlog import Backlog
 from kubewitness.pipeline.backoff import Backoff
 from kubewitness.pipeline.feeds import Feed
 from kubewitness.pipeline.filtering import Filters
@@ -24,6 +25,8 @@ log = logging.getLogger("kubewitness.pipeline")
 _CLOSE_SECONDS = 10.0
 #: Seconds between two moves of the cursor within what was taken at once.
 _MOVE_SECONDS = 1.0
+#: Seconds between two looks at what waits for an output that has a limit, while that does not deliver.
+_LOOK_SECONDS = 1.0
 #: After so many refusals in a row without one success it is not the records: each further one waits first.
 _STREAK = 100
 
@@ -33,7 +36,8 @@ class DeliveryLoop:
 
     `retry_limit`: tries after the first until a batch is given up, and set aside like what was refused; None: never.
     Without `rejected` nothing is ever given up: what cannot be delivered stays in the feed. `filters`: the output's
-    own; what they leave out is delivered as far as the cursor is concerned, and counted by them.
+    own; what they leave out is delivered as far as the cursor is concerned, and counted by them. `limit`: bytes that
+    may wait for this output in the feed (`backlog`); at it the oldest are dropped, and counted.
     """
 
     def __init__(
@@ -46,6 +50,7 @@ class DeliveryLoop:
         retry_limit: int | None = None,
         rejected: Rejected | None = None,
         filters: Filters | None = None,
+        limit: int | None = None,
     ) -> None:
         self.name = output.name
         self._output = output
@@ -55,11 +60,16 @@ class DeliveryLoop:
         self._retry_limit = retry_limit
         self._rejected = rejected
         self._filters = filters
+        self._backlog = Backlog(limit, output.wants, feed.waiting) if limit else None
+        #: dropped up to here, and whether that was told; the last seq that was taken
+        self._floor = self._taken = 0
+        self._told = False
         #: starting, running, waiting (to try again), ended
         self.state = "starting"
         self._counts = {"records": 0, "bytes": 0, "deliveries": 0, "retries": 0, "retried_records": 0, "errors": 0}
-        #: records that are not delivered: refused by the far side, given up by `retry_limit`; kept aside or dropped
-        self._lost = {"refused": 0, "given_up": 0, "set_aside": 0, "dropped": 0}
+        #: records that are not delivered: refused by the far side, given up by `retry_limit`, over the
+        #: output's limit; kept aside or dropped
+        self._lost = {"refused": 0, "given_up": 0, "over_limit": 0, "set_aside": 0, "dropped": 0}
         #: how often that was
         self._losses = {"refusals": 0, "retries_failed": 0}
         self._streak = 0
@@ -99,17 +109,19 @@ class DeliveryLoop:
         """Delivers what was taken at once; the cursor moves after it, and within it now and then."""
         clock = asyncio.get_running_loop().time
         moved = clock()
+        self._taken = found[-1].seq
+        await self._shed()
         try:
             async for part in self._parts(found):
                 if self._leaving:
                     break
                 await self._deliver(part)
-                self._seq = part[-1].seq
+                self._seq = max(part[-1].seq, self._floor)
                 if clock() - moved > _MOVE_SECONDS:
                     await self._feed.done(self._cursor, self._seq)
                     moved = clock()
             else:
-                self._seq = found[-1].seq
+                self._seq = max(found[-1].seq, self._floor)
         except asyncio.CancelledError:  # stopped: what is through must not come again
             await self._feed.done(self._cursor, self._seq)
             raise
@@ -123,6 +135,9 @@ class DeliveryLoop:
         for delivery in found:
             if not self._output.wants(delivery.chunk.table, delivery.chunk.tag):
                 continue
+            if delivery.seq <= self._floor:
+                self._drop(len(delivery.chunk))
+                continue
             # What the filters made of one delivery stays together: the cursor passes it as a whole.
             left = [delivery] if self._filters is None else await self._filtered(delivery, self._filters)
             length = sum(len(d.chunk.data) for d in left)
@@ -133,6 +148,35 @@ class DeliveryLoop:
             size += length
         if part:
             yield part
+
+    # --- a limit of its own ------------------------------------------------------------------------------------------
+
+    async def _shed(self) -> None:
+        """Lets go of the oldest that wait, where there are too many. What is in hand is counted when it is let go."""
+        if self._backlog is None:
+            return
+        gone = await asyncio.to_thread(self._backlog.over, max(self._seq, self._floor))
+        if not gone:
+            return
+        self._floor = gone[-1].seq
+        if not self._told:
+            self._told = True
+            log.error("%s: storage.total_limit_size (%d bytes) is reached: its oldest records are dropped until it "
+                      "delivers again, counted as over_limit", self.name, self._backlog.limit)  # fmt: skip
+        self._drop(sum(chunk.records for chunk in gone if chunk.seq > self._taken))
+        await self._feed.done(self._cursor, self._floor)
+
+    def _drop(self, records: int) -> None:
+        self._lost["over_limit"] += records
+        self._lost["dropped"] += records
+
+    def _kept(self, part: Sequence[Delivery]) -> Sequence[Delivery]:
+        """What of a part is not over the limit."""
+        if not part or part[0].seq > self._floor:
+            return part
+        left = [delivery for delivery in part if delivery.seq > self._floor]
+        self._drop(_records(part) - _records(left))
+        return left
 
     async def _filtered(self, delivery: Delivery, filters: Filters) -> list[Delivery]:
         """What the output's own filters leave. Applied once, however often it has to be written."""
@@ -154,17 +198,19 @@ class DeliveryLoop:
     async def _deliver(self, deliveries: Sequence[Delivery]) -> None:
         """Until each of its records is delivered or set aside."""
         self._part_through = False
+        dropped = self._lost["over_limit"]
         stack = [deliveries]
         while stack:
             part = stack.pop()
             stack += reversed(await self._through(part))
-        self._recovered()
+        if self._lost["over_limit"] == dropped:
+            self._recovered()
 
     async def _through(self, part: Sequence[Delivery]) -> Sequence[Sequence[Delivery]]:
         """Tries until it is through; or the halves of what was refused as a whole."""
         tries = 0
         asked_again = False
-        while part:
+        while part := self._kept(part):
             tries += 1
             try:
                 await self._output.write(part)
@@ -238,9 +284,14 @@ class DeliveryLoop:
             raise asyncio.CancelledError
         self._sleeping = True
         try:
+            while self._backlog is not None and wait > _LOOK_SECONDS:
+                await asyncio.sleep(_LOOK_SECONDS)
+                await self._shed()
+                wait -= _LOOK_SECONDS
             await asyncio.sleep(wait)
         finally:
             self._sleeping = False
+        await self._shed()
 
     async def _set_aside(self, refusals: Sequence[Refusal], why: str) -> None:
         """Durable, or dropped where the user chose so, and counted in either case."""
@@ -279,6 +330,7 @@ class DeliveryLoop:
         self._backoff.reset()
         if self.state == "waiting":
             log.info("%s delivers again", self.name)
+            self._told = False
         self.state, self._last_error = "running", ""
 
     # --- its end, and looking ----------------------------------------------------------------------------------------
@@ -300,7 +352,7 @@ class DeliveryLoop:
             "errors": counts["errors"] + self._losses["refusals"],
             "retries": counts["retries"],
             "retries_failed": self._losses["retries_failed"],
-            "dropped_records": self._lost["refused"] + self._lost["given_up"],
+            "dropped_records": self._lost["refused"] + self._lost["given_up"] + self._lost["over_limit"],
             "retried_records": counts["retried_records"],
         }
 

@@ -15,6 +15,7 @@ from typing import Protocol
 from kubewitness.contracts import Batch, Delivery, Taken
 from kubewitness.errors import Full
 from kubewitness.journal import Journal
+from kubewitness.pipeline.backlog import Waiting
 from kubewitness.pipeline.committer import Committer
 
 #: Bytes of data given to an output at once.
@@ -35,7 +36,11 @@ class Feed(Protocol):
         ...
 
     async def done(self, output: str, seq: int) -> None:
-        """The output has delivered everything up to seq."""
+        """The output has delivered everything up to seq, or does not want it any more; what follows is taken next."""
+        ...
+
+    def waiting(self, after: int) -> Sequence[Waiting]:
+        """What it holds after a seq, in order. Blocks."""
         ...
 
     def finish(self) -> None:
@@ -117,9 +122,13 @@ class JournalFeed:
         return self._journal.deliveries(self._after[output], tables=self._tables[output], max_bytes=TAKE_BYTES)
 
     async def done(self, output: str, seq: int) -> None:
+        self._after[output] = max(self._after[output], seq)
         await asyncio.to_thread(self._journal.advance, output, seq)
         if self._committer is not None:
             self._committer.room()
+
+    def waiting(self, after: int) -> Sequence[Waiting]:
+        return [Waiting(*row) for row in self._journal.waiting(after)]
 
     def finish(self) -> None:
         self._waiters.finish()
@@ -236,7 +245,9 @@ class MemoryQueue:
             await event.wait()
 
     async def done(self, output: str, seq: int) -> None:
-        self._cursors[output].done = max(self._cursors[output].done, seq)
+        cursor = self._cursors[output]
+        cursor.done = max(cursor.done, seq)
+        cursor.taken = max(cursor.taken, seq)
         everyone = self._let_go()
         due: dict[str, bytes] = {}
         while self._due and self._due[0][0] <= everyone:
@@ -251,6 +262,10 @@ class MemoryQueue:
             self._bytes -= len(self._held.popleft().chunk.data)
         self._room.set()
         return everyone
+
+    def waiting(self, after: int) -> Sequence[Waiting]:
+        held = [d for d in list(self._held) if d.seq > after]
+        return [Waiting(d.seq, d.chunk.table, d.chunk.tag, len(d.chunk), len(d.chunk.data)) for d in held]
 
     def finish(self) -> None:
         self._waiters.finish()

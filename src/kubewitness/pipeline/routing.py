@@ -31,7 +31,7 @@ def wanting(match: str, pattern: Any = None) -> Callable[[str], bool]:
 class Routed:
     """An output that wants only the tags that match. `name` identifies it in the journal and in health.
 
-    `retry_limit`, and `processors` (`filters` there): as `delivery.DeliveryLoop` has them.
+    `retry_limit`, `processors` (`filters` there) and `limit`: as `delivery.DeliveryLoop` has them.
     """
 
     def __init__(
@@ -41,11 +41,13 @@ class Routed:
         name: str,
         retry_limit: int | None = None,
         processors: Filters | None = None,
+        limit: int | None = None,
     ) -> None:
         self.name = name
         self.output = output
         self.retry_limit = retry_limit
         self.processors = processors
+        self.limit = limit
         self.batch_bytes: int | None = getattr(output, "batch_bytes", None)
         self._match = wanting(match) if isinstance(match, str) else match
 

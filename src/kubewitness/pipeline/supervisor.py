@@ -98,12 +98,15 @@ class Supervisor:
         retry_limit: int | None = None,
         rejected: Rejected | None = None,
         filters: Filters | None = None,
+        limit: int | None = None,
     ) -> None:
         """`cursor`: the output's name in the journal, where that differs from `output.name`; see `DeliveryLoop`."""
         name = cursor or output.name
         backoff = Backoff(*self._retry)
         self._loops.append(
-            DeliveryLoop(output, feed, name, backoff, retry_limit=retry_limit, rejected=rejected, filters=filters)
+            DeliveryLoop(
+                output, feed, name, backoff, retry_limit=retry_limit, rejected=rejected, filters=filters, limit=limit
+            )
         )
         if filters is not None:
             self.add_filters(filters.health)
