@@ -21,21 +21,34 @@ offset of the first byte not yet handed over, in every file that is not finished
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import re
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import msgspec
 
 from kubewitness.inputs.gunzip import Gunzip
+from kubewitness.inputs.recode import Recoded
+from kubewitness.inputs.rotated_file import (
+    BLOCK,
+    PRINT_BYTES,
+    Block,
+    OpenFile,
+    Position,
+    Saved,
+    fingerprint,
+    head_of,
+    open_if_there,
+    opened_if_there,
+    pread,
+    stat_of,
+)
 
-BLOCK = 256 * 1024
-_PRINT_BYTES = 1024
+__all__ = ["BLOCK", "Block", "RotatedFile"]
+
 #: file systems stamp with the kernel's tick (1 to 10 ms), some only whole seconds
 _CLOCK_GRAIN_NS = 2_000_000_000
 #: a name with so many digits has a date in it
@@ -46,70 +59,6 @@ _TRIES = 10
 _REMEMBERED = 64
 #: of a line that is too long, this much is kept
 _LONG_KEPT = 64 * 1024
-
-
-class Saved(msgspec.Struct, array_like=True):
-    """One file in a position."""
-
-    inode: int
-    print: str
-    print_bytes: int
-    offset: int
-    mtime_ns: int
-
-
-class Position(msgspec.Struct):
-    """Files not finished (oldest first), files finished lately, and the time before which none is new."""
-
-    files: list[Saved]
-    done: list[Saved]
-    floor_ns: int = 0
-
-
-class Block(NamedTuple):
-    """Whole lines. `length` is set for a line over the limit, of which `data` is only the beginning."""
-
-    data: bytes
-    file: str
-    offset: int
-    length: int = 0
-    #: what the file is known by, as long as it lives: its inode and its first line
-    identity: bytes = b""
-
-
-@dataclass(slots=True)
-class _File:
-    """A file being read. `name` is the one it had when it was opened."""
-
-    name: str
-    handle: int
-    inode: int
-    offset: int = 0
-    print: str = ""
-    print_bytes: int = 0
-    #: what was there at the last look; nothing is read while it stays so
-    size: int = -1
-    mtime_ns: int = 0
-    #: when it was last seen to grow (the caller's clock)
-    grew: float = 0.0
-    #: where the search for the end of an overlong line goes on
-    searched: int = 0
-    #: of a compressed file; offsets are those of its contents
-    unpacked: Gunzip | None = None
-    identity: bytes = b""
-
-    def pread(self, length: int, offset: int) -> bytes:
-        return self.unpacked.pread(length, offset) if self.unpacked else os.pread(self.handle, length, offset)
-
-    def block(self, data: bytes, length: int = 0) -> Block:
-        """What was read at `offset`."""
-        if not self.identity:
-            start = self.pread(_PRINT_BYTES, 0).partition(b"\n")[0]
-            self.identity = hashlib.blake2b(start, digest_size=16, salt=self.inode.to_bytes(8, "big")).digest()
-        return Block(data, self.name, self.offset, length, self.identity)
-
-    def saved(self) -> Saved:
-        return Saved(self.inode, self.print, self.print_bytes, self.offset, self.mtime_ns)
 
 
 _decoder = msgspec.json.Decoder(Position)
@@ -128,16 +77,20 @@ class RotatedFile:
         line_limit: int = 16 * 1024 * 1024,
         long_kept: int = 0,
         first: Literal["head", "end", "rotated"] = "head",
+        encoding: str = "",
     ) -> None:
-        """`first`: where to begin without a position: at the head of the file, at its end, or with what was rotated."""
+        """`first`: where to begin without a position: at the head of the file, at its end, or with what was rotated.
+        `encoding`: of files that are not in UTF-8, a name of `recode.UNICODE`; offsets are those of the text in UTF-8.
+        """
         self.path = Path(path).expanduser().absolute()
         self._rotate_wait = rotate_wait
         self._lost_wait = lost_wait
         self._line_limit = line_limit
         self._long_kept = long_kept or _LONG_KEPT
+        self._encoding = encoding
         name, stem, suffix = map(re.escape, (self.path.name, self.path.stem, self.path.suffix))
         self._rotated = re.compile(rf"(?:{stem}-\d{{4}}-\d\d-\d\dT[^/]*{suffix}|{name}[.-]\d[\d.-]*?)(?:\.gz)?")
-        self._files: list[_File] = []
+        self._files: list[OpenFile] = []
         self._done: list[Saved] = []
         self._floor_ns = 0
         #: inode of what has the file's name now; -1 as long as nothing has
@@ -219,11 +172,11 @@ class RotatedFile:
 
     # --- reading -----------------------------------------------------------------------------------------------------
 
-    def _read(self, file: _File, now: float) -> Block | None:
+    def _read(self, file: OpenFile, now: float) -> Block | None:
         stat = os.fstat(file.handle)
         if stat.st_size == file.size and stat.st_mtime_ns == file.mtime_ns:
             return None
-        if not file.unpacked and (stat.st_size < file.offset or not self._same(file)):
+        if self._is_cut(file, stat):
             self._truncated(file, now)
             return None
         want = BLOCK
@@ -247,7 +200,13 @@ class RotatedFile:
         self._remember_start(file)
         return block
 
-    def _long_line(self, file: _File, stat: os.stat_result) -> Block | None:
+    def _is_cut(self, file: OpenFile, stat: os.stat_result) -> bool:
+        """Whether it is shorter than it was, or begins otherwise."""
+        if isinstance(file.unpacked, Recoded):
+            return not file.name.endswith(".gz") and stat.st_size < file.unpacked.read_to
+        return not file.unpacked and (stat.st_size < file.offset or not self._same(file))
+
+    def _long_line(self, file: OpenFile, stat: os.stat_result) -> Block | None:
         """Steps over a line that is longer than the limit, once its end is there."""
         at = max(file.searched, file.offset)
         while True:
@@ -267,7 +226,7 @@ class RotatedFile:
         self._remember_start(file)
         return block
 
-    def _tail(self, file: _File) -> Block | None:
+    def _tail(self, file: OpenFile) -> Block | None:
         """The line without a newline at the end of a file that nobody writes to any more."""
         data = file.pread(self._line_limit, file.offset)
         if not data:
@@ -277,23 +236,35 @@ class RotatedFile:
         self._remember_start(file)
         return block
 
-    def _same(self, file: _File) -> bool:
+    def _same(self, file: OpenFile) -> bool:
         """Whether the file still begins with the bytes we read from it."""
-        return _print(file.pread(file.print_bytes, 0), file.print_bytes) == (file.print, file.print_bytes)
+        return fingerprint(file.pread(file.print_bytes, 0), file.print_bytes) == (file.print, file.print_bytes)
 
-    def _remember_start(self, file: _File) -> None:
-        if file.print_bytes < _PRINT_BYTES and file.offset > file.print_bytes:
-            length = min(_PRINT_BYTES, file.offset)
-            file.print, file.print_bytes = _print(_head(file.handle, file.name), length)
+    def _remember_start(self, file: OpenFile) -> None:
+        if file.print_bytes < PRINT_BYTES and file.offset > file.print_bytes:
+            length = min(PRINT_BYTES, file.offset)
+            file.print, file.print_bytes = fingerprint(head_of(file.handle, file.name), length)
+
+    def _file(
+        self, name: Path, handle: int, stat: os.stat_result, saved: Saved | None = None, *, grew: float = 0.0
+    ) -> OpenFile:
+        unpacked: Gunzip | Recoded | None = Gunzip(handle) if name.suffix == ".gz" else None
+        if self._encoding:
+            unpacked = Recoded(unpacked.pread if unpacked else partial(pread, handle), self._encoding)
+        file = OpenFile(str(name), handle, stat.st_ino, grew=grew, unpacked=unpacked)
+        if saved is not None:
+            file.offset, file.print, file.print_bytes = saved.offset, saved.print, saved.print_bytes
+            file.mtime_ns = saved.mtime_ns
+        return file
 
     # --- which files -------------------------------------------------------------------------------------------------
 
     def _look(self, now: float) -> bool:
         """Takes up files that are new. Two stats as long as nothing in the folder was made, renamed or removed."""
-        stat = _stat(self.path)
+        stat = stat_of(self.path)
         if stat is not None:
             self._live = stat.st_ino
-        folder = _stat(self.path.parent)
+        folder = stat_of(self.path.parent)
         folder_ns = folder.st_mtime_ns if folder is not None else -1
         if folder_ns == self._folder_ns and (stat is None or any(f.inode == stat.st_ino for f in self._files)):
             return False
@@ -316,18 +287,18 @@ class RotatedFile:
             if known:
                 os.close(handle)
                 continue
-            self._files.append(_file(name, handle, stat, grew=now))
+            self._files.append(self._file(name, handle, stat, grew=now))
         self._files.sort(key=lambda file: file.inode == self._live)
 
     def _opened(self, *, last: bool) -> list[tuple[Path, int]] | None:
         """The files as they were at one moment, oldest first; None when one was rotated, compressed or removed
         meanwhile: what is taken up later would be read behind what is newer. `last`: then it is as it is."""
-        before = _stat(self.path)
+        before = stat_of(self.path)
         if before is not None:
             self._live = before.st_ino
         found: list[tuple[Path, int]] = []
         for name in self._names():
-            handle = _open(name)
+            handle = open_if_there(name)
             if handle is not None:
                 found.append((name, handle))
             moved = (
@@ -344,9 +315,9 @@ class RotatedFile:
     def _is_known(self, handle: int, name: Path, stat: os.stat_result, *, live: bool) -> bool:
         if any(file.inode == stat.st_ino for file in self._files):
             return True
-        head = _head(handle, name)
+        head = head_of(handle, name)
         for known in (*self._done, *(file.saved() for file in self._files)):
-            same_start = bool(known.print_bytes) and _print(head, known.print_bytes)[0] == known.print
+            same_start = bool(known.print_bytes) and fingerprint(head, known.print_bytes)[0] == known.print
             if same_start and (not live or known.inode == stat.st_ino):
                 return True
         return False
@@ -373,23 +344,29 @@ class RotatedFile:
     def _start_here(self) -> None:
         """First sight: the live file from its beginning; what was rotated away before is left to `import`."""
         for name in self._names()[:-1]:
-            with _opened(name) as handle:
+            with opened_if_there(name) as handle:
                 if handle is not None:
                     stat = os.fstat(handle)
-                    head = _head(handle, name)
-                    start = _print(head, len(head))
+                    head = head_of(handle, name)
+                    start = fingerprint(head, len(head))
                     self._remember(Saved(stat.st_ino, *start, stat.st_size, stat.st_mtime_ns))
                     self._floor_ns = max(self._floor_ns, stat.st_mtime_ns)
 
     def _skip_to_end(self) -> None:
         """The last line that is not complete yet is read whole."""
-        handle = _open(self.path)
+        handle = open_if_there(self.path)
         if handle is None:
             return
         stat = os.fstat(handle)
-        file = _file(self.path, handle, stat)
-        begin = max(0, stat.st_size - self._line_limit)
-        file.offset = begin + os.pread(handle, self._line_limit, begin).rfind(b"\n") + 1
+        file = self._file(self.path, handle, stat)
+        if file.unpacked:
+            at = 0
+            while data := file.pread(BLOCK, at):
+                file.offset = at + data.rfind(b"\n") + 1 if b"\n" in data else file.offset
+                at += len(data)
+        else:
+            begin = max(0, stat.st_size - self._line_limit)
+            file.offset = begin + os.pread(handle, self._line_limit, begin).rfind(b"\n") + 1
         self._remember_start(file)
         self._files.append(file)
         self._live = stat.st_ino
@@ -429,18 +406,18 @@ class RotatedFile:
                 self._missing.remove(entry)
                 self.lost.append((saved.inode, saved.offset))
 
-    def _find_again(self, saved: Saved) -> _File | None:
+    def _find_again(self, saved: Saved) -> OpenFile | None:
         """The file of a position: by inode and first bytes, else a copy by its first bytes alone."""
         copy = None
         for name in reversed(self._names()):
-            handle = _open(name)
+            handle = open_if_there(name)
             if handle is None:
                 continue
             stat = os.fstat(handle)
             same_inode = stat.st_ino == saved.inode
             taken = any(f.inode == stat.st_ino for f in self._files)
-            if not taken and (same_inode or (saved.print_bytes and copy is None)) and _fits(handle, name, saved):
-                file = _file(name, handle, stat, saved)
+            if not taken and (same_inode or (saved.print_bytes and copy is None)) and self._fits(handle, name, saved):
+                file = self._file(name, handle, stat, saved)
                 if same_inode:
                     if copy is not None:
                         os.close(copy.handle)
@@ -450,29 +427,41 @@ class RotatedFile:
                 os.close(handle)
         return copy
 
-    def _truncated(self, file: _File, now: float) -> None:
+    def _fits(self, handle: int, name: Path, saved: Saved) -> bool:
+        """Whether a file begins with the bytes that a position speaks of, and reaches as far."""
+        if fingerprint(head_of(handle, name), saved.print_bytes)[0] != saved.print:
+            return False
+        if self._encoding:
+            return True  # how long its text is would have to be read
+        if name.suffix == ".gz":
+            return not saved.offset or bool(Gunzip(handle).pread(1, saved.offset - 1))
+        return os.fstat(handle).st_size >= saved.offset
+
+    def _truncated(self, file: OpenFile, now: float) -> None:
         """The file was cut in place. What was not read yet may be in a copy."""
         self.truncations += 1
         old = file.saved()
         self._remember(old)
         if old.print_bytes:
             for name in self._names():
-                handle = _open(name)
+                handle = open_if_there(name)
                 if handle is None:
                     continue
                 stat = os.fstat(handle)
                 known = any(f.inode == stat.st_ino for f in self._files)
-                if known or not _fits(handle, name, old):
+                if known or not self._fits(handle, name, old):
                     os.close(handle)
                     continue
-                copy = _file(name, handle, stat, old, grew=now)
+                copy = self._file(name, handle, stat, old, grew=now)
                 self._files.insert(self._files.index(file), copy)
                 break
         file.offset, file.print, file.print_bytes, file.size, file.searched = 0, "", 0, -1, 0
         file.identity = b""
+        if isinstance(file.unpacked, Recoded):
+            file.unpacked.restart()
         self._again = True
 
-    def _finish(self, file: _File) -> None:
+    def _finish(self, file: OpenFile) -> None:
         self._files.remove(file)
         if file.unpacked and file.unpacked.broken:
             self.lost.append((file.inode, file.offset))
@@ -482,59 +471,3 @@ class RotatedFile:
 
     def _remember(self, saved: Saved) -> None:
         self._done = [*self._done, saved][-_REMEMBERED:]
-
-
-def _file(name: Path, handle: int, stat: os.stat_result, saved: Saved | None = None, *, grew: float = 0.0) -> _File:
-    unpacked = Gunzip(handle) if name.suffix == ".gz" else None
-    file = _File(str(name), handle, stat.st_ino, grew=grew, unpacked=unpacked)
-    if saved is not None:
-        file.offset, file.print, file.print_bytes = saved.offset, saved.print, saved.print_bytes
-        file.mtime_ns = saved.mtime_ns
-    return file
-
-
-def _fits(handle: int, name: Path, saved: Saved) -> bool:
-    """Whether a file begins with the bytes that a position speaks of, and reaches as far."""
-    if _print(_head(handle, name), saved.print_bytes)[0] != saved.print:
-        return False
-    if name.suffix == ".gz":
-        return not saved.offset or bool(Gunzip(handle).pread(1, saved.offset - 1))
-    return os.fstat(handle).st_size >= saved.offset
-
-
-def _head(handle: int, name: Path | str) -> bytes:
-    """The first bytes of a file, unpacked."""
-    if str(name).endswith(".gz"):
-        return Gunzip(handle).pread(_PRINT_BYTES, 0)
-    return os.pread(handle, _PRINT_BYTES, 0)
-
-
-def _print(head: bytes, length: int) -> tuple[str, int]:
-    """Fingerprint of a file's first bytes, and of how many."""
-    start = head[:length]
-    return (hashlib.blake2b(start, digest_size=16).hexdigest() if start else "", len(start))
-
-
-def _stat(path: Path) -> os.stat_result | None:
-    try:
-        return path.stat()
-    except OSError:
-        return None
-
-
-def _open(path: Path) -> int | None:
-    """None when it went away meanwhile. Other errors are the caller's to report."""
-    try:
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
-
-
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[int | None]:
-    handle = _open(path)
-    try:
-        yield handle
-    finally:
-        if handle is not None:
-            os.close(handle)

@@ -180,6 +180,7 @@ def _choice(opts: Options, paths: tuple[str, ...], form: str) -> Choice:
         form,
         rotate_wait=opts.seconds("rotate_wait"),
         ignore_older=opts.seconds("ignore_older"),
+        encoding=opts.choice("unicode.encoding"),
         close_older=opts.flag("ignore_active_older_files") and opts.seconds("ignore_older") > 0,
     )
 

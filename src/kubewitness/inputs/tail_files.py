@@ -56,6 +56,8 @@ class Choice:
     rotate_wait: float = 5.0
     ignore_older: float = 0.0
     close_older: bool = False
+    #: of `rotation.RotatedFile`
+    encoding: str = ""
 
 
 @dataclass(slots=True)
@@ -137,6 +139,7 @@ class FileSet:
                 line_limit=max(self.lines.longest, BLOCK) if self.lines.longest else LINE_LIMIT,
                 long_kept=self.lines.longest + 1 if self.lines.cut else 0,
                 first=first,
+                encoding=self.choice.encoding,
             )
             form = self.lines.form if self.choice.form != "auto" else _form_of(target)
         except OSError as e:
@@ -255,7 +258,7 @@ class FileSet:
 
 def _form_of(target: str) -> str:
     with Path(target).open("rb") as file:
-        return "docker" if file.read(1) == b"{" else "cri"
+        return "docker" if b"{" in file.read(4) else "cri"  # behind what may mark the encoding
 
 
 def _with_form(lines: Lines, form: str) -> Lines:

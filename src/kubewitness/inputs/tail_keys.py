@@ -12,6 +12,7 @@ from typing import NamedTuple, TypeVar
 from kubewitness.config.keys import Key, Options
 from kubewitness.errors import UsageError
 from kubewitness.formats.logshapes import CRI_FIELDS
+from kubewitness.inputs.recode import UNICODE
 from kubewitness.inputs.tail_docker import DockerLines
 from kubewitness.inputs.tail_firstline import FirstLine
 from kubewitness.inputs.tail_parsed import Parsing
@@ -23,8 +24,6 @@ _NOTHING = "accepted, without effect: "
 _DURABLE = _NOTHING + "positions are in the journal, committed together with the records"
 _POLLED = _NOTHING + "files are looked at four times a second"
 _THREAD = _NOTHING + "an input waits for room in the journal and drops nothing"
-_LATER = "only the default: not built yet"
-_REFUSED = "not built yet"
 
 #: Fluent Bit's names of encodings -> Python's
 ENCODINGS = {
@@ -79,7 +78,8 @@ KEYS = (
     Key("multiline_flush", "seconds", "4", "and wait so long for their next line"),
     Key("parser_firstline", doc="parser of the first line of a record, with `multiline`"),
     Key("parser_", "prefix", doc="parser of further lines (`parser_1`, `parser_2`, ...), with `multiline`"),
-    Key("unicode.encoding", doc=_LATER, refused=_REFUSED),
+    Key("unicode.encoding", doc="encoding of files that are not in UTF-8; `auto`: UTF-16, if their first bytes say so. "
+        "Lines become UTF-8 first, and offsets are those of that text", choices=tuple(UNICODE)),
     Key("generic.encoding", doc="encoding of the lines, which become UTF-8 first; not of containers' logs",
         choices=tuple(ENCODINGS)),
     # every input's
@@ -122,6 +122,8 @@ def shape_of(opts: Options, library: Library) -> Shape:
     encoding = ENCODINGS.get(opts.choice("generic.encoding"))
     if encoding is None:
         return shape
+    if opts.text("unicode.encoding"):
+        raise UsageError("tail: 'generic.encoding' cannot be with 'unicode.encoding'")
     if shape.form != "text":
         raise UsageError(f"tail: 'generic.encoding' cannot be with lines of form {shape.form}, which are UTF-8")
     return shape._replace(parsing=replace(shape.parsing or Parsing(), encoding=encoding))
