@@ -186,6 +186,8 @@ class Pipeline:
                 show(supervisor.health, now.parts.metrics)
             numbers = getattr(output.output, "feed", None)  # of an output that takes no records
             taken = numbers(feed) if numbers is not None else feed
+            for serving, serve in output.processors.services if output.processors is not None else ():
+                supervisor.add_service(serving, serve)
             supervisor.add_output(
                 output,
                 taken,

@@ -182,6 +182,8 @@ class DeliveryLoop:
         """What the output's own filters leave. Applied once, however often it has to be written."""
         while True:
             try:
+                if waits := filters.missing([delivery.chunk]):
+                    await asyncio.gather(*waits)
                 left = [Delivery(delivery.seq, chunk) for chunk in filters.apply(delivery.chunk)]
                 for settle in filters.settle():
                     settle(True)  # it is in the journal, and will be delivered
