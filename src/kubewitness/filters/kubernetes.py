@@ -130,7 +130,7 @@ class Kubernetes:
         if self._dummy:
             return [self._with(chunk, b'"kubernetes":{"dummy":%b}' % encode(time.ctime()))]
         if self._journal:
-            return self._each(chunk, self._said_in_journal, spliced=True)
+            return self._each(chunk, self._said_in_journal)
         named = self._names.of_chunk(chunk)
         if named is None:
             self._counts["unnamed"] += len(chunk)
@@ -141,7 +141,7 @@ class Kubernetes:
         if self._excludes_all(said):
             self._counts["excluded"] += len(chunk)
             return []
-        left = self._each(chunk, lambda _: said) if self._looks_into(chunk, said) else [chunk]
+        left = self._each(chunk, lambda _: said, said) if self._looks_into(chunk, said) else [chunk]
         return [self._with(part, said.also) for part in left]
 
     def _said_in_journal(self, fields: Mapping[str, Any]) -> _Said | None:
@@ -180,19 +180,26 @@ class Kubernetes:
             return True
         if not self._merging.on:
             return False
-        # most containers write text: without an object there is nothing to merge
-        only_json = not self._merging.has_parser and not (self._may_parse and said.told.parser)
-        return not (only_json and chunk.form in _PLAIN and b"{" not in chunk.data)
+        return not (self._only_objects(said) and chunk.form in _PLAIN and b"{" not in chunk.data)
+
+    def _only_objects(self, said: _Said) -> bool:
+        """Whether nothing but an object is merged. Most containers write text."""
+        return not self._merging.has_parser and not (self._may_parse and said.told.parser)
 
     def _each(
-        self, chunk: Chunk, said_of: Callable[[Mapping[str, Any]], _Said | None], *, spliced: bool = False
+        self, chunk: Chunk, said_of: Callable[[Mapping[str, Any]], _Said | None], all_: _Said | None = None
     ) -> list[Chunk]:
-        """Record by record: left out, merged, or as it was. `spliced`: with what is said of it, which may be another
-        thing of each."""
+        """Record by record: left out, merged, or as it was. `all_`: what is said of all of them; without it each is
+        given what is said of it."""
+        may_merge = self._merging.may_merge
+        only_objects = all_ is not None and self._only_objects(all_) and not any(all_.told.exclude.values())
         kept: list[int] = []
         changes: dict[int, bytes] = {}
         times: dict[int, int] = {}
         for i, raw in enumerate(objects(chunk)):
+            if only_objects and not may_merge(raw):
+                kept.append(i)
+                continue
             try:
                 fields = fields_of(raw)
                 said = said_of(fields)
@@ -202,7 +209,7 @@ class Kubernetes:
                         self._counts["excluded"] += 1
                         continue
                     made, time_ns = self._merged(fields, said, stream)
-                    if spliced:
+                    if all_ is None:
                         made = {**(made or fields), **said.members}
                     if made is not None:
                         changes[len(kept)] = encode(made)

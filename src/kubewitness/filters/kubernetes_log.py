@@ -24,6 +24,8 @@ _text = msgspec.json.Decoder(str).decode
 _encode = msgspec.json.Encoder().encode
 #: a newline, or one that was written as two characters
 _ENDS = re.compile(r"(?:[\n\r]|\\[nr])+\Z")
+#: a value of `log`, at any depth, that is an object or begins like the text of one
+_OBJECT = re.compile(rb'"log"\s*:\s*(?:\{|"(?:\s|\\[tnr])*\{)')
 _MAY_END = (b'\\n"', b'\\r"')
 
 
@@ -46,6 +48,10 @@ class Merging:
                 self._parser = library.parser(name)
             except UsageError as e:
                 raise UsageError(f"{what}: 'merge_parser': {e}") from e
+
+    def may_merge(self, raw: bytes) -> bool:
+        """Whether a record can have an object as its `log`, as far as a look at its bytes tells; without a parser."""
+        return _OBJECT.search(raw) is not None
 
     @property
     def has_parser(self) -> bool:

@@ -109,6 +109,15 @@ def _cri(raw: bytes) -> LogLine:
     return LogLine(us, stream, "", b"".join(parts).decode("utf-8", "replace"))
 
 
+def cri_us(raw: bytes) -> int:
+    """The time alone of what `decode` takes apart, 0 for what it does not take."""
+    part = raw[raw.rfind(b"\n") + 1 :]
+    end = part.find(b" ")
+    if end <= 0 or not part.startswith((b" stdout ", b" stderr "), end):
+        return 0
+    return us_or_zero(part[:end].decode("ascii", "replace"))
+
+
 def _klog(raw: bytes, arrived_us: int) -> LogLine:
     found = klog.parse(raw.decode("utf-8", "replace"), arrived_us)
     if found is None:

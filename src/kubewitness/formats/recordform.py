@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
 
 import msgspec
 
@@ -37,16 +38,38 @@ def rewritten(
     `redacted`: something was taken out of them for good."""
     if not changes and times is None:
         return chunk
-    form = _form(chunk)
-    shown: Sequence[bytes] = list(chunk.records()) if form == chunk.form and not chunk.also else objects(chunk)
-    records: list[tuple[bytes, bytes, Note | None]] = []
-    for i, (start, _) in enumerate(chunk.spans()):
-        new, note = changes.get(i), placed(chunk, i, start)
-        if new is None:
-            records.append((shown[i], chunk.key(i), note))
-        else:
-            records.append((new, chunk.key(i), flagged(note, redacted=redacted)))
-    return record_chunk(chunk, records, times if times is not None else times_ns(chunk))
+    shown = list(chunk.records()) if _form(chunk) == chunk.form and not chunk.also else list(objects(chunk))
+    notes = _notes(chunk)
+    for i, new in changes.items():
+        shown[i] = new
+        notes[i] = flagged(notes.get(i), redacted=redacted)
+    shown.append(b"")
+    ends = array("I", accumulate(map(len, shown), lambda end, size: end + 1 + size))
+    ends.pop()
+    made = Chunk(
+        chunk.table,
+        data=b"\n".join(shown),
+        ends=ends,
+        keys=chunk.keys,
+        cluster=chunk.cluster,
+        source=chunk.source,
+        tag=chunk.tag,
+        received_us=chunk.received_us,
+        notes=notes,
+    )
+    return _like(made, chunk, times if times is not None else times_ns(chunk))
+
+
+def _notes(chunk: Chunk) -> dict[int, Note]:
+    """Of each record, with its place where that followed from the bytes before it."""
+    offset = chunk.origin.offset if chunk.origin is not None else -1
+    if offset < 0:
+        return dict(chunk.notes)
+    if not chunk.notes:
+        starts = (0, *(end + 1 for end in chunk.ends[:-1]))
+        return {i: Note(offset=offset + start) for i, start in enumerate(starts)}
+    placed_notes = {i: placed(chunk, i, start) for i, (start, _) in enumerate(chunk.spans())}
+    return {i: note for i, note in placed_notes.items() if note is not None}
 
 
 def record_chunk(like: Chunk, records: Iterable[tuple[bytes, bytes, Note | None]], times: array[int]) -> Chunk:
@@ -57,12 +80,15 @@ def record_chunk(like: Chunk, records: Iterable[tuple[bytes, bytes, Note | None]
         source=like.source,
         tag=like.tag,
         received_us=like.received_us,
-        form=_form(like),
     )
     for record, key, note in records:
         builder.add(record, key, note)
-    made = builder.take()
-    made.times = times
+    return _like(builder.take(), like, times)
+
+
+def _like(made: Chunk, like: Chunk, times: array[int]) -> Chunk:
+    """What is left to say of a chunk of objects."""
+    made.form, made.times = _form(like), times
     # what encoders write, and what logshapes does, holds no newline
     made.lines = like.lines or (like.table == "logs" and like.form != "record")
     if like.origin is not None:

@@ -70,10 +70,12 @@ def us_or_zero(text: str | None) -> int:
     if not text or text.startswith("0001-"):
         return 0
     base = _seconds.get(text[:19])
-    if base is not None and len(text) == 27 and text[19] == "." and text[26] == "Z":  # metav1.MicroTime: nearly all
-        digits = text[20:26]
+    # metav1.MicroTime, and what container runtimes write: nearly all
+    if base is not None and len(text) in (27, 30) and text[19] == "." and text[-1] == "Z":
+        digits = text[20:-1]
         if digits.isdecimal():
-            return max(0, base + int(digits))
+            us = base + int(digits[:6])
+            return us if us > 0 else 0
     try:
         return max(0, parse_us(text))
     except Malformed:
