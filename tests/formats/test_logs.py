@@ -21,6 +21,25 @@ def test_a_cri_record_joins_its_parts() -> None:
         logs.decode("cri", b"hello world")
 
 
+_TIMES = ("2026-11-22T21:00:00", "0001-01-01T00:00:00", "2026-13-22T21:00:00", "1969-01-01T00:00:00", "")
+_ENDS = (".123456789Z", ".123456Z", "Z", ".1+01:00", ".12345678xZ", "")
+
+
+@pytest.mark.parametrize(
+    "rest", [" stdout F x", " stderr P a\n2026-11-22T21:00:01.5Z stderr F b", " other F x", "", " stdout"]
+)
+def test_times_alone_are_those_of_whole_lines(rest: str) -> None:
+    records = [f"{time}{end}{rest}".encode() for time in _TIMES for end in _ENDS]
+
+    def of_whole(raw: bytes) -> int:
+        try:
+            return logs.decode("cri", raw).us
+        except Malformed:
+            return 0
+
+    assert list(logs.cri_times(records)) == list(map(of_whole, records))
+
+
 def test_a_docker_record_joins_its_parts() -> None:
     part = '{"log":"%s","stream":"stderr","time":"2026-11-22T21:00:00.123456789Z"}'
     raw = "\n".join((part % "a ", part % "b\\n")).encode()

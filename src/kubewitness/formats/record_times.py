@@ -34,7 +34,7 @@ def times_ns(chunk: Chunk) -> array[int]:
 def _own_us(chunk: Chunk) -> Iterator[int]:
     of = _TIMES.get(chunk.table)
     if chunk.table == "logs" and chunk.form == "cri":
-        yield from map(logs.cri_us, chunk.records())
+        yield from logs.cri_times(chunk.records())
         return
     for raw in chunk.records():
         try:
