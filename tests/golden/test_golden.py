@@ -8,6 +8,7 @@ A file `*.export` is the journal of its folder: journal files, read by journalct
 entries that a program in journalctl's place reads (tests/journald.py), so that the case runs on any machine.
 
 What is sent to a server that cannot be had here (`servers.py`) is in /var/out, sorted, by the last part of its path.
+A case with `send` is sent that over the network (`network.py`).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pathlib import Path
 import pytest
 
 from kubewitness.cli import main
+from tests.golden.network import Sending, far_sides, with_free_ports
 from tests.golden.servers import servers
 from tests.journald import Journald, parsed
 
@@ -33,8 +35,9 @@ _ARRIVED = re.compile(r"\[(\d+\.\d{9}), ")
 
 def placed(case: Path, root: Path) -> Path:
     """The configuration, with its files, under `root`; what it calls /var is there, too."""
-    shutil.copytree(case / "in", root / "var")
-    (root / "var" / "out").mkdir()
+    if (case / "in").exists():
+        shutil.copytree(case / "in", root / "var")
+    (root / "var" / "out").mkdir(parents=True)
     for path in case.iterdir():
         if path.is_file():
             (root / path.name).write_text(path.read_text().replace("/var/", f"{root}/var/"))
@@ -58,9 +61,16 @@ def test_a_published_configuration_gives_what_its_documentation_says(
     before = time.time()
     config = placed(case, tmp_path)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
-    with servers(config.read_text(), tmp_path / "var" / "out", monkeypatch.setenv):
+    text, ports = with_free_ports(case, config.read_text())
+    config.write_text(text)
+    out = tmp_path / "var" / "out"
+    with (
+        servers(text, out, monkeypatch.setenv),
+        far_sides(text, tmp_path, monkeypatch.setenv) as sides,
+        Sending(case, ports, out, sides),
+    ):
         assert main(["run", "-c", str(config), "--exit-on-eof", "--state", str(tmp_path / "state")]) == 0
-    found = {path.name: path.read_text().splitlines() for path in (tmp_path / "var" / "out").iterdir()}
+    found = {path.name: path.read_text().splitlines() for path in out.iterdir()}
     expected = {}
     for path in (case / "out").iterdir():
         lines = path.read_text().splitlines()

@@ -14,6 +14,7 @@ import pytest
 from kubewitness.errors import UsageError
 from kubewitness.journal import Journal
 from kubewitness.pipeline.committer import Committer
+from tests.faults import Fault
 from tests.inputs.running import until
 from tests.inputs.senders import SENDERS, STREAMS, Sender, numbers, numbers_of
 from tests.inputs.sinks import Kept
@@ -64,7 +65,9 @@ async def test_nothing_is_acknowledged_before_it_is_durable(any_sender: Sender) 
     assert numbers(sink) == list(range(10))
 
 
-async def test_a_full_journal_refuses_or_holds_back_and_loses_nothing(sender: Sender, tmp_path: Path) -> None:
+async def test_a_full_journal_refuses_or_holds_back_and_loses_nothing(
+    sender: Sender, tmp_path: Path, fault: Fault
+) -> None:
     """The journal's own limit, with an output that delivers nothing, and then does."""
     with Journal(tmp_path / "journal.db", size_limit=20_000) as journal:
         journal.register("slow")
@@ -88,6 +91,7 @@ async def test_a_full_journal_refuses_or_holds_back_and_loses_nothing(sender: Se
             delivering.cancel()
         await committer.close()
     assert sorted(delivered) == said
+    fault("inputs that are sent to: full journal", said=said, kept=delivered, on="listener")
 
 
 async def _taken(sending: asyncio.Task[bool], committer: Committer) -> bool:
@@ -105,7 +109,9 @@ async def _deliver(journal: Journal, committer: Committer, delivered: list[int])
         await asyncio.sleep(0.01)
 
 
-async def test_a_connection_that_is_cut_in_a_message_costs_nothing_but_what_was_not_whole(sender: Sender) -> None:
+async def test_a_connection_that_is_cut_in_a_message_costs_nothing_but_what_was_not_whole(
+    sender: Sender, fault: Fault
+) -> None:
     sink = Kept()
     async with sender.listening(sink) as source:
         message = sender.message(range(10))
@@ -122,9 +128,10 @@ async def test_a_connection_that_is_cut_in_a_message_costs_nothing_but_what_was_
     assert got == list(range(100, 110))
     if sender.acknowledged:
         assert numbers(sink) == got, "a message is taken whole or not at all"
+    fault("inputs that are sent to: cut in a message", said=range(100, 110), kept=got, on="listener")
 
 
-async def test_a_client_that_hangs_in_a_message_is_given_up_and_others_are_served(sender: Sender) -> None:
+async def test_a_client_that_hangs_in_a_message_is_given_up_and_others_are_served(sender: Sender, fault: Fault) -> None:
     sink = Kept()
     async with sender.listening(sink, **{"net.io_timeout": "300ms"}) as source:
         message = sender.message(range(10))
@@ -134,7 +141,9 @@ async def test_a_client_that_hangs_in_a_message_is_given_up_and_others_are_serve
         await until(lambda: source.health()["refused_slow"] == 1)
         writer.close()
         await arrived(sink, 10)
-    assert [n for n in numbers(sink) if n >= 100] == list(range(100, 110))
+    got = [n for n in numbers(sink) if n >= 100]
+    assert got == list(range(100, 110))
+    fault("inputs that are sent to: a client that hangs in a message", said=range(100, 110), kept=got, on="listener")
 
 
 async def test_connections_beyond_the_limit_are_turned_away(sender: Sender) -> None:
@@ -155,7 +164,7 @@ async def test_connections_beyond_the_limit_are_turned_away(sender: Sender) -> N
 
 
 async def test_a_clock_that_jumps_changes_times_and_nothing_else(
-    any_sender: Sender, monkeypatch: pytest.MonkeyPatch
+    any_sender: Sender, monkeypatch: pytest.MonkeyPatch, fault: Fault
 ) -> None:
     sink = Kept()
     clock = [1_700_000_000_000_000_000]
@@ -167,6 +176,7 @@ async def test_a_clock_that_jumps_changes_times_and_nothing_else(
             await arrived(sink, n * 10 + 10)
             assert sink.chunks[-1].received_us == clock[0] // 1000
     assert numbers(sink) == list(range(30))
+    fault("inputs that are sent to: the clock jumps", said=range(30), kept=numbers(sink), on="listener")
 
 
 async def test_an_input_that_is_stopped_can_be_started_again_at_the_same_place(any_sender: Sender) -> None:
