@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import http.server
 import json
 import os
 import random
 import re
 import signal
-import socket
 import subprocess
 import sys
-import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.pipeline.whole import far_side, free_port
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -128,30 +127,6 @@ def test_it_starts_works_and_stops_as_scripts_for_fluent_bit_expect(tmp_path: Pa
     assert not (tmp_path / "state").exists()
 
 
-@contextlib.contextmanager
-def far_side(refuses: Callable[[], bool] = lambda: False) -> Iterator[tuple[int, list[str]]]:
-    """(port, lines that it was given as JSON and did not refuse)."""
-    given: list[str] = []
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            refused = refuses()
-            if not refused:
-                given.extend(json.loads(line)["log"] for line in body.splitlines())
-            self.send_response(503 if refused else 200)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server.server_address[1], given
-        server.shutdown()
-
-
 @pytest.mark.parametrize(("name", "storage"), [("kubewitness-fluent-bit", "memory"), ("run", "filesystem")])
 def test_five_reloads_while_lines_come_lose_none_and_repeat_none(tmp_path: Path, name: str, storage: str) -> None:
     source, out, config = tmp_path / "app.log", tmp_path / "out.txt", tmp_path / "fluent-bit.conf"
@@ -222,11 +197,13 @@ def test_a_reload_takes_up_what_changed_and_refuses_what_is_wrong(tmp_path: Path
 
 
 def test_it_goes_on_in_the_background(tmp_path: Path) -> None:
+    config, log = tmp_path / "fluent-bit.conf", (tmp_path / "log.txt").read_text
     (tmp_path / "app.log").write_text("one\n")
-    (tmp_path / "fluent-bit.conf").write_text(PIPELINE.format(place=".", storage="memory", out="out.txt"))
-    with running("kubewitness-fluent-bit", tmp_path, "-d", "-l", "log.txt", "-w", ".", "-c", "fluent-bit.conf") as it:
+    text = PIPELINE.format(place=".", storage="memory", out="out.txt")
+    config.write_text(text.replace("[INPUT]", "    Daemon on\n    Log_File log.txt\n    Log_Level debug\n[INPUT]", 1))
+    with running("kubewitness-fluent-bit", tmp_path, "-w", str(tmp_path), "-c", str(config)) as it:
         assert it.process.wait(30) == 0
-    log = (tmp_path / "log.txt").read_text
+        assert it.log().endswith("in the place of Fluent Bit\n\n")
     wait_for(lambda: "switching to background mode (PID=" in log(), "the child")
     found = re.search(r"background mode \(PID=(\d+)\)", log())
     assert found is not None
@@ -236,12 +213,7 @@ def test_it_goes_on_in_the_background(tmp_path: Path) -> None:
     finally:
         os.kill(child, signal.SIGTERM)
     wait_for(lambda: "[engine] service has stopped" in log(), "its end")
-
-
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
+    assert "[debug] " in log()
 
 
 def test_the_monitoring_port_counts_and_reloads(tmp_path: Path) -> None:
@@ -281,12 +253,12 @@ def test_many_reloads_and_a_far_side_that_comes_and_goes_lose_no_line_and_repeat
     def passed() -> float:
         return time.monotonic() - begun
 
-    def refuses() -> bool:
+    def status() -> int:
         time.sleep(random.random() * 0.05)
-        return passed() < 30 and (random.random() < 0.3 or int(passed() / 4) % 2 == 1)
+        return 503 if passed() < 30 and (random.random() < 0.3 or int(passed() / 4) % 2 == 1) else 200
 
     with contextlib.ExitStack() as stack:
-        port, given = stack.enter_context(far_side(refuses))
+        port, given = stack.enter_context(far_side(status))
         text = PIPELINE.format(place=tmp_path, storage=storage, out="out.txt") + HTTP.format(port=port)
         config.write_text(
             text.replace("[INPUT]", "    scheduler.base 1\n    scheduler.cap 1\n[INPUT]")

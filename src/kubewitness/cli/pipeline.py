@@ -74,7 +74,7 @@ class Pipeline:
         self._stopping = False
         self._buffer: Buffer | None = None
         self.reloads = 0
-        self._monitoring = Monitoring(self, lambda: self._supervisor.health(), lambda: self._now.parts.metrics())
+        self._monitoring = Monitoring(self, self.health, lambda: self._now.parts.metrics())
 
     # --- running -----------------------------------------------------------------------------------------------------
 
@@ -207,6 +207,10 @@ class Pipeline:
         )
 
     # --- looking -----------------------------------------------------------------------------------------------------
+
+    def health(self) -> dict[str, object]:
+        """Of the supervisor."""
+        return self._supervisor.health()
 
     def counts(self) -> dict[str, dict[str, dict[str, int]]]:
         """What went through each part: {"input" | "filter" | "output": {name: {"records": ...}}}, since it was made."""
