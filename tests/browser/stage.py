@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, Response, expect, sync_playwright
 
 from kubewitness.cli.demo import load
 from kubewitness.config.state import state_paths
@@ -101,10 +101,12 @@ def sheet(browser: Browser, address: str, **options: Any) -> Iterator[Sheet]:
     """A fresh browser context on the served page; at its end nothing may have been said or asked elsewhere."""
     context = browser.new_context(timezone_id="UTC", locale="en-GB", **options)
     context.set_default_timeout(PATIENCE)
+    expect.set_options(timeout=PATIENCE)
     page = context.new_page()
     made = Sheet(page, address)
     page.on("console", lambda message: _said(made, message))
     page.on("pageerror", lambda error: made.faults.append(str(error)))
+    page.on("response", lambda answer: _answered(made, answer))
     page.on("request", lambda request: _elsewhere(made, request.url))
     try:
         yield made
@@ -115,6 +117,11 @@ def sheet(browser: Browser, address: str, **options: Any) -> Iterator[Sheet]:
 def _said(made: Sheet, message: ConsoleMessage) -> None:
     if message.type in ("error", "warning"):
         made.faults.append(message.text)
+
+
+def _answered(made: Sheet, answer: Response) -> None:
+    if answer.status >= 400:
+        made.faults.append(f"{answer.status} {answer.url}")
 
 
 def _elsewhere(made: Sheet, url: str) -> None:

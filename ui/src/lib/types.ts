@@ -252,6 +252,7 @@ export interface Board {
   since: string;
   until: string;
   total: number;
+  objects?: number;
   shown?: number;
   more_rows: boolean;
   next?: string | null;

@@ -13,7 +13,7 @@ import { Revisions } from "./revisions";
 import "../styles/object.css";
 
 const PARTS = ["history", "versions", "related"] as const;
-type Part = (typeof PARTS)[number];
+export type Part = (typeof PARTS)[number];
 
 /** The parameters that all questions about the object take. */
 export type ObjectParams = Record<string, string>;
@@ -36,9 +36,11 @@ interface Props {
   part: Part;
   versions: { from?: string | undefined; to?: string | undefined };
   change: (values: { part?: Part; from?: string; to?: string }) => void;
+  /** ms since 1970: the record nearest to it is brought into sight */
+  near?: number | null;
 }
 
-export function ObjectDetail({ params, part, versions, change }: Props) {
+export function ObjectDetail({ params, part, versions, change, near = null }: Props) {
   const [kind = "", name = ""] = (params.object ?? "").split("/");
   const space = params.namespace ? ` -n ${quoted(params.namespace)}` : "";
   const words = `${quoted(`${kind}/${name}`)}${space}`;
@@ -64,14 +66,14 @@ export function ObjectDetail({ params, part, versions, change }: Props) {
         <Copy text={kubectlGet({ kind, name, namespace: params.namespace ?? "" })}>Copy kubectl command</Copy>
       </p>
       <Tabs label="what to show" all={PARTS} chosen={part} choose={(chosen) => change({ part: chosen })} />
-      {part === "history" && <History params={params} />}
+      {part === "history" && <History params={params} near={near} />}
       {part === "versions" && <Revisions params={params} chosen={versions} choose={change} />}
       {part === "related" && <Related params={params} />}
     </article>
   );
 }
 
-function History({ params }: { params: ObjectParams }) {
+function History({ params, near }: { params: ObjectParams; near: number | null }) {
   const [reads, setReads] = useState(false);
   const key = `${JSON.stringify(params)} ${reads}`;
   const asked = useAsk(key, (signal) => get<Row[]>("/api/v1/timeline", { ...params, reads }, signal));
@@ -83,7 +85,11 @@ function History({ params }: { params: ObjectParams }) {
       <Busy busy={asked.busy} />
       <Problem error={asked.error} />
       {asked.value &&
-        (asked.value.length ? <Rows rows={asked.value} caption="history" /> : <p>Nothing is recorded of it.</p>)}
+        (asked.value.length ? (
+          <Rows rows={asked.value} caption="history" near={near} />
+        ) : (
+          <p>Nothing is recorded of it.</p>
+        ))}
     </>
   );
 }

@@ -1,6 +1,6 @@
 // Records as a table: what search, timeline, findings and the live view show.
 
-import { useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { Evidence } from "../ask/evidence";
 import type { Row } from "../lib/types";
 import { ObjectLink, Time, UserLink } from "./small";
@@ -13,7 +13,15 @@ function outcomeClass(row: Row): string {
   return "";
 }
 
-export function Rows({ rows, caption }: { rows: Row[]; caption: string }) {
+interface Props {
+  rows: Row[];
+  caption: string;
+  /** ms since 1970: the row nearest to it is marked and brought into sight */
+  near?: number | null;
+}
+
+export function Rows({ rows, caption, near = null }: Props) {
+  const nearest = near === null ? null : nearestOf(rows, near);
   const [open, setOpen] = useState<string | null>(null);
   return (
     <section class="scroll" aria-label={caption} tabIndex={0}>
@@ -36,6 +44,7 @@ export function Rows({ rows, caption }: { rows: Row[]; caption: string }) {
             <Line
               key={row.id}
               row={row}
+              marked={row.id === nearest}
               open={open === row.id}
               toggle={() => setOpen(open === row.id ? null : row.id)}
             />
@@ -46,10 +55,21 @@ export function Rows({ rows, caption }: { rows: Row[]; caption: string }) {
   );
 }
 
-function Line({ row, open, toggle }: { row: Row; open: boolean; toggle: () => void }) {
+function nearestOf(rows: Row[], near: number): string | null {
+  const distance = (row: Row) => Math.abs(Date.parse(row.when) - near);
+  return (
+    rows.reduce<Row | null>((best, row) => (best && distance(best) <= distance(row) ? best : row), null)?.id ?? null
+  );
+}
+
+function Line({ row, open, toggle, marked }: { row: Row; open: boolean; toggle: () => void; marked: boolean }) {
+  const line = useRef<HTMLTableRowElement>(null);
+  useEffect(() => {
+    if (marked) line.current?.scrollIntoView({ block: "center" });
+  }, [marked]);
   return (
     <>
-      <tr>
+      <tr ref={line} class={marked ? "marked" : ""} aria-current={marked || undefined}>
         <td class="nowrap">
           <Time when={row.when} />
         </td>

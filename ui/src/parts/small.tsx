@@ -88,7 +88,7 @@ export function Problem({ error }: { error: Error | null }) {
 export function Busy({ busy, children = "Asking …" }: { busy: boolean; children?: ComponentChildren }) {
   return (
     <p class="busy" role="status">
-      {busy ? children : ""}
+      {busy ? children : null}
     </p>
   );
 }

@@ -128,8 +128,14 @@ function namespaces(rows: BoardRow[], members: number[], cluster: string): Line[
   const spaces = new Map<string, number[]>();
   for (const i of members) push(spaces, rows[i]?.namespace || CLUSTER_WIDE, i);
   return [...spaces]
-    .sort(byName)
+    .sort((a, b) => rank(a[0]) - rank(b[0]) || byName(a, b))
     .map(([space, found]) => group(`namespace ${cluster}/${space}`, space, owned(rows, found, cluster)));
+}
+
+/** What people run comes before what the cluster runs for itself. */
+function rank(space: string): number {
+  if (space === CLUSTER_WIDE) return 1;
+  return space.startsWith("kube-") ? 2 : 0;
 }
 
 function owned(rows: BoardRow[], members: number[], cluster: string): Line[] {

@@ -65,7 +65,7 @@ function states(pen: Pen, scene: Scene, i: number, colours: Colours): void {
   }
 }
 
-function bar(pen: Pen, state: string, x: number, y: number, w: number, colours: Colours): void {
+export function bar(pen: Pen, state: string, x: number, y: number, w: number, colours: Colours): void {
   const full = ROW - 6;
   if (state === "gone") return;
   if (state === "ready") pen.rect(x, y + 3, w, full, colours.ready);

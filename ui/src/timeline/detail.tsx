@@ -1,0 +1,45 @@
+// What was clicked: the object with its history near that time, versions and relations, beside the canvas.
+
+import { useState } from "preact/hooks";
+import { route, to } from "../lib/route";
+import { ObjectDetail, type Part } from "../object/view";
+
+interface Props {
+  close: () => void;
+  change: (values: Record<string, string | null>) => void;
+}
+
+export function Detail({ close }: Props) {
+  const params = route.value.params;
+  const near = Number(params.get("near"));
+  const [part, setPart] = useState<Part>("history");
+  const [versions, setVersions] = useState<{ from?: string | undefined; to?: string | undefined }>({});
+  const object = {
+    object: params.get("object") ?? "",
+    ...(params.get("namespace") ? { namespace: params.get("namespace") ?? "" } : {}),
+    ...(params.get("cluster") ? { cluster: params.get("cluster") ?? "" } : {}),
+  };
+  return (
+    <aside class="detail" aria-label="object">
+      <div class="bar">
+        <a class="button" href={to("object", object)}>
+          Open as a page
+        </a>
+        <button type="button" class="quiet" onClick={close}>
+          Close
+        </button>
+      </div>
+      <ObjectDetail
+        key={JSON.stringify(object)}
+        params={object}
+        part={part}
+        versions={versions}
+        near={near || null}
+        change={(values) => {
+          if (values.part) setPart(values.part);
+          setVersions((old) => ({ ...old, ...values }));
+        }}
+      />
+    </aside>
+  );
+}
