@@ -17,10 +17,11 @@ interface Props {
   t0: number;
   t1: number;
   moved: (t0: number, t1: number) => void;
-  opened: (row: BoardRow, near: number | null) => void;
+  opened: (row: BoardRow, near: { t: number; id: string } | null) => void;
 }
 
-const MOST_STATES = 100;
+/** rows that one request for states names */
+const AT_ONCE = 16;
 
 export function CanvasView({ board, group, t0, t1, moved, opened }: Props) {
   const element = useRef<HTMLCanvasElement>(null);
@@ -41,7 +42,9 @@ export function CanvasView({ board, group, t0, t1, moved, opened }: Props) {
         opened: (line, hit) => {
           const { model } = made.scene;
           const row = model.board.rows[hit?.marks.length ? hit.row : line.row];
-          if (row) told.current.opened(row, hit?.marks.length ? (model.marks.t[hit.marks[0] ?? 0] ?? null) : null);
+          const mark = hit?.marks[0];
+          const near = mark === undefined ? null : { t: model.marks.t[mark] ?? 0, id: model.marks.id[mark] ?? "" };
+          if (row) told.current.opened(row, near);
         },
         scrolled: () => states(made),
       },
@@ -110,35 +113,40 @@ export function CanvasView({ board, group, t0, t1, moved, opened }: Props) {
   );
 }
 
-/** Asks for states of the rows in sight that are not known yet. */
 const waiting = new WeakMap<BoardCanvas, number>();
 const known = new WeakMap<BoardCanvas, Map<string, States["segments"]>>();
 
+/** Asks for the states of the rows in sight that are not known yet, a few at a time, from the top. */
 function states(canvas: BoardCanvas): void {
   clearTimeout(waiting.get(canvas));
   waiting.set(
     canvas,
-    window.setTimeout(async () => {
-      const { board } = canvas.scene.model;
-      const found = known.get(canvas) ?? new Map<string, States["segments"]>();
-      known.set(canvas, found);
-      const keys = canvas
-        .inSight()
-        .flatMap((line) => board.rows[line.row]?.key ?? [])
-        .filter((key) => !found.has(key) && !key.includes("/User/"))
-        .slice(0, MOST_STATES);
-      if (!keys.length) return;
-      try {
-        const answer = await get<States[]>("/api/v1/states", { key: keys });
-        answer.forEach((one, i) => {
-          found.set(one.key ?? keys[i] ?? "", one.segments);
-        });
-        canvas.states(found);
-      } catch {
-        // rows stay without bars; their marks are there
-      }
-    }, 120),
+    window.setTimeout(() => fetchStates(canvas), 120),
   );
+}
+
+async function fetchStates(canvas: BoardCanvas): Promise<void> {
+  const found = known.get(canvas) ?? new Map<string, States["segments"]>();
+  known.set(canvas, found);
+  const { rows } = canvas.scene.model.board;
+  const keys = canvas
+    .inSight()
+    .flatMap((line) => rows[line.row] ?? [])
+    .filter((row) => row.name && row.kind !== "User" && !found.has(row.key))
+    .map((row) => row.key)
+    .slice(0, AT_ONCE);
+  if (!keys.length) return;
+  for (const key of keys) found.set(key, []);
+  try {
+    const answer = await get<States[]>("/api/v1/states", { key: keys });
+    answer.forEach((one, i) => {
+      found.set(keys[i] ?? "", one.segments);
+    });
+    canvas.states(found);
+    states(canvas);
+  } catch {
+    // rows stay without bars; their marks are there
+  }
 }
 
 function spoken(canvas: BoardCanvas, line: Line): string {

@@ -140,7 +140,8 @@ function rank(space: string): number {
 
 function owned(rows: BoardRow[], members: number[], cluster: string): Line[] {
   const lines = new Map<string, Line>();
-  for (const i of members) lines.set(rows[i]?.object ?? "", leaf(rows, i, `${rows[i]?.kind}/${rows[i]?.name}`));
+  for (const i of members)
+    lines.set(rows[i]?.object ?? "", leaf(rows, i, `${rows[i]?.kind}/${rows[i]?.name || "* (all of them)"}`));
   const tops: Line[] = [];
   for (const i of members) {
     const row = rows[i];

@@ -3,7 +3,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { get } from "../lib/api";
 import { go, route } from "../lib/route";
-import type { Board, Histogram } from "../lib/types";
+import type { Board, BoardRow, Histogram } from "../lib/types";
 import { useAsk } from "../lib/use";
 import { Busy, count, Problem } from "../parts/small";
 import { Tabs } from "../parts/tabs";
@@ -119,14 +119,10 @@ function Window({ histogram, asked, group, change }: WindowProps) {
               t0={span.t0}
               t1={span.t1}
               moved={(t0, t1) => setSpan({ t0, t1 })}
-              opened={(row, near) =>
-                change({
-                  object: `${row.kind.toLowerCase()}/${row.name}`,
-                  namespace: row.namespace,
-                  cluster: row.cluster === "default" ? null : row.cluster,
-                  near: near ? String(Math.round(near)) : null,
-                })
-              }
+              opened={(row, near) => {
+                if (row.name && row.kind !== "User") change(objectOf(row, near?.t ?? null));
+                else if (near?.id) go("ask", { q: `search id=${near.id}` });
+              }}
             />
           ) : (
             <p>Nothing is recorded in this window.</p>
@@ -137,6 +133,16 @@ function Window({ histogram, asked, group, change }: WindowProps) {
       </div>
     </>
   );
+}
+
+/** Opens the detail of an object; nameless rows are whole collections. */
+function objectOf(row: BoardRow, near: number | null): Record<string, string | null> {
+  return {
+    object: `${row.kind.toLowerCase()}/${row.name}`,
+    namespace: row.namespace,
+    cluster: row.cluster === "default" ? null : row.cluster,
+    near: near === null ? null : String(Math.round(near)),
+  };
 }
 
 /** All that is recorded, with a little room at both ends. */
