@@ -36,7 +36,7 @@ def build() -> None:
     if (PAGE / "index.html").exists() and _STAMP.exists() and _STAMP.read_text() == digest:
         return
     _install(tools=False)
-    _node(_MODULES / "vite" / "bin" / "vite.js", "build", "--logLevel", "warn")
+    _node(_MODULES / "vite" / "bin" / "vite.js", "build", "--logLevel", "error")
     _STAMP.write_text(digest)
 
 

@@ -4,6 +4,7 @@ import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import { theme, zoneName } from "../lib/settings";
+import { clock, full } from "../lib/time";
 import { coloursNow } from "../timeline/colours";
 import type { SqlAnswer } from "./sql";
 
@@ -78,9 +79,9 @@ function drawn(place: HTMLElement, lines: Lines): uPlot {
       height: 340,
       scales: { x: { time: lines.time } },
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), zoneName()),
-      axes: [axis, axis],
+      axes: [{ ...axis, ...(lines.time ? { values: (_, at) => at.map((s) => clock(s * 1000)) } : {}) }, axis],
       series: [
-        {},
+        lines.time ? { value: (_, s) => (s === null ? "" : full(s * 1000)) } : {},
         ...lines.series.map(({ name }, i) => ({
           label: name,
           stroke: strokes[i] ?? c.text,

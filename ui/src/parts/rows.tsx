@@ -74,12 +74,14 @@ function Line({ row, open, toggle, marked }: { row: Row; open: boolean; toggle: 
           <Time when={row.when} />
         </td>
         <td>{row.source}</td>
-        <td>{row.actor ? row.source === "audit" ? <UserLink user={row.actor} /> : row.actor : ""}</td>
+        <td class="actor-cell">
+          {row.actor ? row.source === "audit" ? <UserLink user={row.actor} /> : row.actor : ""}
+        </td>
         <td>
           {row.action}
           {row.count > 1 && <span class="soft"> × {row.count}</span>}
         </td>
-        <td>
+        <td class="object-cell">
           <ObjectLink object={row.object} />
         </td>
         <td class={outcomeClass(row)}>{row.outcome}</td>
