@@ -49,8 +49,8 @@ s3: $(DEV) ## the store on object storage
 peers: $(DEV) ## real far sides from Debian: Prometheus, Alertmanager
 	$(PYTEST) -m "peers and not soak" -ra
 
-browser: $(DEV) $(PAGE) ## the page in a real headless Chromium (Debian's chromium)
-	$(PYTEST) -m browser -ra
+browser: $(DEV) $(PAGE) page-check ## the page in a real headless Chromium (Debian's chromium)
+	$(PYTEST) -n 2 --dist loadfile -m browser -ra
 
 screenshots: $(DEV) $(PAGE) ## the README's pictures, of the demo's data
 	$(BIN)/python -m tests.browser.screenshots

@@ -6,7 +6,7 @@ import { AskView } from "./ask/view";
 import { loginNeeded, restricted } from "./lib/api";
 import { route, to } from "./lib/route";
 import { type Theme, theme, zone, zoneName } from "./lib/settings";
-import { Login } from "./login";
+import { Login, SignedIn } from "./login";
 
 /** The first view is in the first load; the others come when they are opened. */
 const VIEWS = {
@@ -89,6 +89,7 @@ function Header({ view }: { view: string }) {
             <option value="dark">dark</option>
           </select>
         </label>
+        <SignedIn />
       </div>
     </header>
   );

@@ -52,7 +52,7 @@ export function Login() {
 }
 
 /** Who is logged in, and the way out. */
-export function Who() {
+export function SignedIn() {
   const session = useAsk(`${logins.value} ${loginNeeded.value}`, (s) => get<SessionInfo>("/api/v1/session", {}, s));
   const info = session.value;
   if (!info || info.login === "none" || loginNeeded.value) return null;

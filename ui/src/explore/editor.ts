@@ -2,8 +2,10 @@
 // <style> elements the Content-Security-Policy would refuse them.
 
 import { PostgreSQL, sql } from "@codemirror/lang-sql";
+import { HighlightStyle, syntaxHighlighting } from "@codemirror/language";
 import { Prec } from "@codemirror/state";
 import { keymap } from "@codemirror/view";
+import { tags } from "@lezer/highlight";
 import { basicSetup, EditorView } from "codemirror";
 
 interface Hands {
@@ -77,6 +79,14 @@ const LOOK = EditorView.theme({
   ".cm-selectionBackground": { background: "var(--new) !important" },
 });
 
+const WORDS = HighlightStyle.define([
+  { tag: tags.keyword, color: "var(--accent)", fontWeight: "600" },
+  { tag: [tags.string, tags.special(tags.string)], color: "var(--proved)" },
+  { tag: [tags.number, tags.bool, tags.null], color: "var(--inferred)" },
+  { tag: tags.typeName, color: "var(--unknown)" },
+  { tag: tags.comment, color: "var(--soft)", fontStyle: "italic" },
+]);
+
 export function editor(place: HTMLElement, text: string, hands: Hands): EditorView {
   const root = place.shadowRoot ?? place.attachShadow({ mode: "open" });
   const runKey = {
@@ -96,6 +106,7 @@ export function editor(place: HTMLElement, text: string, hands: Hands): EditorVi
       sql({ dialect: PostgreSQL, schema: TABLES }),
       EditorView.contentAttributes.of({ "aria-label": "SQL: one SELECT" }),
       EditorView.updateListener.of((update) => update.docChanged && hands.changed(update.state.doc.toString())),
+      syntaxHighlighting(WORDS),
       LOOK,
     ],
   });

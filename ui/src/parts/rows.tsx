@@ -2,12 +2,13 @@
 
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Evidence } from "../ask/evidence";
+import { zoneShort } from "../lib/time";
 import type { Row } from "../lib/types";
 import { ObjectLink, Time, UserLink } from "./small";
 
 /** How an outcome reads: a word beside the colour. */
 function outcomeClass(row: Row): string {
-  const code = Number(row.outcome);
+  const code = Number.parseInt(row.outcome, 10);
   if (code >= 500 || row.outcome === "error") return "bad";
   if (code >= 400 || row.outcome === "Warning") return "warn";
   return "";
@@ -29,7 +30,7 @@ export function Rows({ rows, caption, near = null }: Props) {
         <caption class="offscreen">{caption}</caption>
         <thead>
           <tr>
-            <th scope="col">when</th>
+            <th scope="col">when ({zoneShort(rows[0]?.when)})</th>
             <th scope="col">source</th>
             <th scope="col">actor</th>
             <th scope="col">action</th>
@@ -71,7 +72,7 @@ function Line({ row, open, toggle, marked }: { row: Row; open: boolean; toggle: 
     <>
       <tr ref={line} class={marked ? "marked" : ""} aria-current={marked || undefined}>
         <td class="nowrap">
-          <Time when={row.when} />
+          <Time when={row.when} zoned={false} />
         </td>
         <td>{row.source}</td>
         <td class="actor-cell">

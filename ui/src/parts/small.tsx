@@ -9,11 +9,12 @@ import { ago, full, type When, zoneShort } from "../lib/time";
 import type { Certainty } from "../lib/types";
 
 /** A time, with its distance from now. */
-export function Time({ when, relative = false }: { when: When; relative?: boolean }) {
+export function Time({ when, relative = false, zoned = true }: { when: When; relative?: boolean; zoned?: boolean }) {
   if (!when) return null;
   return (
     <time dateTime={typeof when === "number" ? new Date(when).toISOString() : when} title={ago(when)}>
-      {full(when)} <span class="zone">{zoneShort(when)}</span>
+      {full(when)}
+      {zoned && <span class="zone"> {zoneShort(when)}</span>}
       {relative && <span class="soft"> ({ago(when)})</span>}
     </time>
   );
