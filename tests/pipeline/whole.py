@@ -78,8 +78,14 @@ def far_side(status: Callable[[], int] = lambda: 200) -> Iterator[tuple[int, lis
 
 
 async def answered(port: int, path: str) -> tuple[int, str]:
-    """(code, body) of a GET."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    """(code, body) of a GET, once somebody listens."""
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                break
+            except ConnectionRefusedError:
+                await asyncio.sleep(0.01)
     writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
     head, _, body = (await reader.read()).decode().partition("\r\n\r\n")
     writer.close()

@@ -32,32 +32,31 @@ class Monitoring:
         self._server: asyncio.Server | None = None
         self.window = HealthWindow()
 
-    async def watch(self, service: Service) -> None:
-        """From now on as this service says. UsageError when its address cannot be had."""
+    async def run(self, service: Service) -> None:
+        """Answers as this service says, and notes what failed. Goes on answering when it is cancelled, until `close`.
+        UsageError when its address cannot be had."""
         options = service.options
         self.window = HealthWindow(
             errors=options.number("hc_errors_count"),
             retries_failed=options.number("hc_retry_failure_count"),
             period=options.number("hc_period"),
         )
-        if service.monitor == self._address:
-            return
-        self.close()
-        if service.monitor is None:
-            return
+        if service.monitor != self._address:
+            self.close()
+            await self._listen(service)
+        while True:
+            outputs = self._told.counts()["output"].values()
+            self.window.note(sum(told["errors"] for told in outputs), sum(told["retries_failed"] for told in outputs))
+            await asyncio.sleep(_EVERY)
+
+    async def _listen(self, service: Service) -> None:
+        assert service.monitor is not None
         host, port = service.monitor
         try:
             self._server = await Monitor(host, port, self._health, self._metrics, api=self._api).listen()
         except OSError as e:
             raise UsageError(f"{service.where('http_port')}: http_listen {host}, http_port {port}: {e.strerror}") from e
         self._address = service.monitor
-
-    async def sample(self) -> None:
-        """Notes what failed, until cancelled."""
-        while True:
-            outputs = self._told.counts()["output"].values()
-            self.window.note(sum(told["errors"] for told in outputs), sum(told["retries_failed"] for told in outputs))
-            await asyncio.sleep(_EVERY)
 
     def close(self) -> None:
         if self._server is not None:

@@ -133,9 +133,10 @@ class Pipeline:
         if close is not None:
             supervisor.add_drain(close)
         self._add_outputs(supervisor, now, feed)
-        await self._monitoring.watch(now.service)
         if now.service.monitor is not None:
-            supervisor.add_service("health", self._monitoring.sample)
+            supervisor.add_service("monitor", partial(self._monitoring.run, now.service))
+        else:
+            self._monitoring.close()
         supervisor.yields = self._before is not None
         if supervisor.yields:
             supervisor.add_service("reload", partial(self._proved, supervisor, buffer))

@@ -12,14 +12,16 @@ import logging
 import re
 import time
 from collections.abc import Mapping
+from pathlib import Path
 
 from kubewitness.config.keys import Options
 from kubewitness.contracts import Batch, Sink
 from kubewitness.errors import UsageError
 from kubewitness.formats.ingest import Ingest
-from kubewitness.inputs.tail_files import Choice, FileSet, First
+from kubewitness.inputs.tail_files import Choice, FileSet, First, begun
 from kubewitness.inputs.tail_keys import KEYS, shape_of
 from kubewitness.inputs.tail_lines import Lines
+from kubewitness.inputs.tail_takeover import taken_over
 from kubewitness.parsers.library import Library
 from kubewitness.record import Origin
 
@@ -55,6 +57,8 @@ class Tail:
             raise UsageError(f"tail: 'unfinished_at_stop' is {at_stop!r}; it takes keep or deliver")
         self.cluster = opts.text("cluster")
         self.name = opts.text("alias") or f"tail/{self.cluster}/{','.join(paths)}"
+        # what Fluent Bit counted in a file of another encoding is not what is counted here
+        self._db = Path(opts.text("db")) if opts.text("db") and not opts.text("unicode.encoding") else None
         self._deliver = at_stop == "deliver"
         self._exit_on_eof = opts.flag("exit_on_eof")
         self._refresh = opts.seconds("refresh_interval")
@@ -116,7 +120,7 @@ class Tail:
             self._files.close()
 
     async def _work(self, sink: Sink, stop: asyncio.Event) -> None:
-        first: First = self._later if await sink.position(self.name) else self._first
+        first: First = self._later if await sink.position(self.name) or await self._take_over(sink) else self._first
         # With it, a restart knows that the files it has no position of are new.
         mark = {self.name: b"1"}
         look_at = 0.0
@@ -138,6 +142,23 @@ class Tail:
                     await stop.wait()
             except TimeoutError:
                 pass
+
+    async def _take_over(self, sink: Sink) -> bool:
+        """At the very first start: goes on where Fluent Bit stopped, if there is a `db` of its. Whether there is."""
+        before = await asyncio.to_thread(taken_over, self._db) if self._db else None
+        if before is None:
+            return False
+        positions = {self.name: b"1"}
+        for path, target in await asyncio.to_thread(self._files.scan):
+            found = await asyncio.to_thread(before.position, target)
+            if found is not None:
+                positions[self._position(target)] = begun(found)
+                _log.debug("%s: %s goes on where Fluent Bit stopped", self.name, path)
+        await sink.put(Batch([], positions))
+        _log.info(
+            "%s: goes on where Fluent Bit stopped in %d files, as %s says", self.name, len(positions) - 1, self._db
+        )
+        return True
 
     async def _look(self, sink: Sink, first: First) -> float:
         """Takes up new files; returns the seconds that finding them took."""

@@ -263,3 +263,8 @@ def _form_of(target: str) -> str:
 
 def _with_form(lines: Lines, form: str) -> Lines:
     return replace(lines, form=form)
+
+
+def begun(position: bytes) -> bytes:
+    """The position of a file that others have read so far, with no line begun."""
+    return msgspec.msgpack.encode(_Saved(position, []))

@@ -60,7 +60,9 @@ KEYS = (
     Key("multiline.parser", "list", doc="names of multiline parsers: a line goes to the one whose record it continues, "
         "else to the first that it is the beginning of", multi=True),
     Key("tag_regex", doc="regular expression on the file's name; `<name>` in `tag` stands for its group"),
-    Key("db", doc=_DURABLE),
+    Key("db", doc="one that Fluent Bit left is read at the very first start: files go on where it stopped. It is never "
+        "written: positions are in the journal, committed together with the records; where records are in memory, and "
+        "without `storage.path`, in `<db>.kubewitness`"),
     Key("db.sync", "text", "normal", _DURABLE),
     Key("db.locking", "bool", "false", _DURABLE),
     Key("db.journal_mode", "text", "WAL", _DURABLE),
