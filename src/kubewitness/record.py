@@ -7,6 +7,8 @@ begins and ends is told by `ends` alone, never by searching for newlines.
 
 from __future__ import annotations
 
+import functools
+import zlib
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -79,6 +81,7 @@ class ChunkHeader(msgspec.Struct):
     origin: Origin | None = None
     #: nanoseconds since 1970 (array of signed 64-bit, native order) of each record; empty when they were not set
     times: bytes = b""
+    #: of `Chunk.also`, deflated
     also: bytes = b""
 
 
@@ -238,7 +241,7 @@ class Chunk:
                 self.notes,
                 self.origin,
                 self.times.tobytes() if self.times is not None else b"",
-                self.also,
+                _packed(self.also),
             )
         )
 
@@ -265,8 +268,19 @@ class Chunk:
             notes=h.notes,
             origin=h.origin,
             times=times,
-            also=h.also,
+            also=_unpacked(h.also),
         )
+
+
+@functools.lru_cache(1024)
+def _packed(also: bytes) -> bytes:
+    """Annotations may be long, and chunks of a container that says little short: each has a header."""
+    return zlib.compress(also, 1) if also else b""
+
+
+@functools.lru_cache(1024)
+def _unpacked(packed: bytes) -> bytes:
+    return zlib.decompress(packed) if packed else b""
 
 
 class _Tag(msgspec.Struct):

@@ -10,7 +10,7 @@ from kubewitness.config.load import Known, load_pipeline
 from kubewitness.config.peer import with_defaults
 from kubewitness.config.tree import Tree
 
-KNOWN = Known(inputs=["tail"], outputs=["stdout", "http", "store", "forward"])
+KNOWN = Known(inputs=["tail"], filters=["kubernetes"], outputs=["stdout", "http", "store", "forward"])
 
 
 def read(place: Path, text: str) -> Tree:
@@ -40,6 +40,12 @@ def test_what_a_file_does_not_say_is_as_in_fluent_bit(tmp_path: Path) -> None:
     assert tree.outputs[0].keys == {
         "match": "*", "retry_limit": "1", "format": "msgpack", "json_date_key": "date",
     }  # fmt: skip
+
+
+def test_a_filter_checks_names_in_certificates_only_when_it_is_told_to(tmp_path: Path) -> None:
+    text = PIPELINE.format(name="stdout", more="Match *") + "[FILTER]\n    Name kubernetes\n    Match *\n"
+    assert read(tmp_path, text).filters[0].keys == {"match": "*", "tls.verify_hostname": "off"}
+    assert read(tmp_path, text + "    TLS.Verify_Hostname on\n").filters[0].keys["tls.verify_hostname"] == "on"
 
 
 def test_what_a_file_says_stays(tmp_path: Path) -> None:

@@ -156,10 +156,16 @@ def test_a_file_in_the_kubelets_own_folders_is_known_too(folder: Path) -> None:
     assert record["kubernetes"] == KUBERNETES
 
 
-def test_a_tag_that_is_not_a_containers_goes_on_as_it_is_and_is_counted(folder: Path) -> None:
+def test_a_tag_that_is_not_a_containers_goes_on_as_it_is_and_is_counted_and_told_of_once(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     chunk = lines_of("/var/log/syslog", ["x"], "text")
     filter_ = made(folder)
-    assert (filter_.apply(chunk), filter_.health()["unnamed"]) == ([chunk], 1)
+    assert (filter_.apply(chunk), filter_.apply(chunk), filter_.health()["unnamed"]) == ([chunk], [chunk], 2)
+    assert [r.getMessage() for r in caplog.records] == [
+        "filter kubernetes: tag kube.var.log.syslog has no names of a pod and container (`kube_tag_prefix`, "
+        "`regex_parser`); its records go on as they are"
+    ]
 
 
 def test_a_parser_of_the_tag_may_find_the_names(folder: Path) -> None:

@@ -203,3 +203,16 @@ async def test_the_waits_are_those_that_the_service_asks_for() -> None:
     await supervisor.run(until_inputs_end=True)
     assert len(waits) == 4
     assert waits[1] - waits[0] >= 0.01  # half of the first wait is the least that jitter leaves
+
+
+async def test_what_was_said_of_a_record_beside_its_bytes_is_set_aside_with_it(tmp_path: Path) -> None:
+    made = chunk([b'{"n":1}'], "logs")
+    made.form, made.lines, made.also = "record", True, b'"kubernetes":{"pod_name":"web-1"}'
+    rejected = Rejected(tmp_path)
+    queue = MemoryQueue()
+    loop = DeliveryLoop(Picky(b'{"n":1}'), queue, "picky", Backoff(0.001, 0.002), rejected=rejected)
+    await loop.open()
+    await queue.put(Batch([made]))
+    queue.finish()
+    await loop.run()
+    assert [record["raw"] for record in aside(rejected)] == ['{"n":1,"kubernetes":{"pod_name":"web-1"}}']

@@ -21,6 +21,7 @@ SERVICE: Mapping[str, str] = {
     "scheduler.base": "5",
     "scheduler.cap": "2000",
 }
+FILTERS: Mapping[str, Mapping[str, str]] = {"kubernetes": {"tls.verify_hostname": "off"}}
 EVERY_OUTPUT: Mapping[str, str] = {"retry_limit": "1"}
 #: outputs that Fluent Bit does not have: nobody expects its defaults of them
 OWN_OUTPUTS = ("store", "alertmanager", "webhook")
@@ -39,7 +40,14 @@ def with_defaults(tree: Tree) -> Tree:
         else _added(section, {**EVERY_OUTPUT, **OUTPUTS.get(section.plugin, {})})
         for section in tree.outputs
     ]
-    return replace(tree, service=_added(service, SERVICE), outputs=outputs, warnings=[*tree.warnings, *warnings])
+    filters = [_added(section, FILTERS.get(section.plugin, {})) for section in tree.filters]
+    return replace(
+        tree,
+        service=_added(service, SERVICE),
+        filters=filters,
+        outputs=outputs,
+        warnings=[*tree.warnings, *warnings],
+    )
 
 
 def _added(section: Section, defaults: Mapping[str, str]) -> Section:

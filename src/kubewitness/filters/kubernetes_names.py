@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -28,6 +29,10 @@ _JOURNAL = compiled(
 _FIELDS = ("pod_name", "namespace_name", "container_name", "docker_id", "container_hash")
 #: tags, and containers in a journal, that are remembered
 _REMEMBERED = 4096
+#: tags without names that are told of
+_TOLD = 10
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -55,6 +60,8 @@ class Names:
             except UsageError as e:
                 raise UsageError(f"{what}: 'regex_parser': {e}") from e
         self._known: dict[tuple[str, str, str], Named | None] = {}
+        self._what = what
+        self._told = 0
 
     def of_chunk(self, chunk: Chunk) -> Named | None:
         """None when neither the tag nor the file is called as a container's is."""
@@ -78,6 +85,10 @@ class Names:
         if len(self._known) >= _REMEMBERED:
             self._known.clear()
         self._known[place] = named
+        if named is None and place[2] != "journal" and self._told < _TOLD:
+            self._told += 1
+            _log.warning("%s: tag %s has no names of a pod and container (`kube_tag_prefix`, `regex_parser`); its "
+                         "records go on as they are", self._what, place[0])  # fmt: skip
         return named
 
     def _of(self, tag: str, file: str, target: str) -> Named | None:

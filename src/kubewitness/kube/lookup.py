@@ -127,7 +127,7 @@ class Lookup:
                     await asyncio.shield(self._begin(key))
                 if self._index.find(key, container_id, uid) is not None:
                     return
-                if "get" in " ".join(self._source.health.missing_rights):
+                if any(right.startswith("get ") for right in self._source.health.missing_rights):
                     await self._late(key, container_id, uid)
                 self._remember(key, _UNTOLD)
         except TimeoutError:

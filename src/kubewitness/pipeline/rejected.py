@@ -20,6 +20,7 @@ import msgspec
 
 from kubewitness.contracts import Refusal
 from kubewitness.errors import Retry
+from kubewitness.formats.recordform import objects
 from kubewitness.formats.times import format_us
 
 _encode = msgspec.json.Encoder().encode
@@ -75,7 +76,8 @@ def _lines(output: str, refusals: Sequence[Refusal]) -> Iterator[bytes]:
     for refusal in refusals:
         chunk = refusal.delivery.chunk
         head = {"time": now, "output": output, "tag": chunk.tag, "table": chunk.table, "source": chunk.source}
-        for raw in chunk.records():
+        # what was said of a record beside its bytes belongs to what the far side did not take
+        for raw in objects(chunk) if chunk.also else chunk.records():
             yield _encode({**head, "seq": refusal.delivery.seq, "reason": refusal.reason, **_raw(raw)}) + b"\n"
 
 
