@@ -118,6 +118,21 @@ def test_a_pod_that_is_not_known_has_the_names_of_its_tag_and_is_counted(tmp_pat
     assert filter_.health()["missing"] == 2
 
 
+def test_a_file_with_hardly_anything_in_it_is_enough(tmp_path: Path) -> None:
+    filter_ = made(tmp_path)
+    (tmp_path / "shop_web-1.meta").write_text("{}")
+    (tmp_path / "shop_web-2.meta").write_text('{"metadata": {"uid": "1", "labels": {"a": "b"}}}')
+    first, second = (lines_of(log_file(name), cri("x")) for name in ("web-1", "web-2"))
+    assert (filter_.missing(first), filter_.missing(second)) == (None, None)
+    assert through(filter_, first)[0]["kubernetes"] == NAMES
+    assert through(filter_, second)[0]["kubernetes"] == NAMES | {
+        "pod_name": "web-2",
+        "pod_id": "1",
+        "labels": {"a": "b"},
+    }
+    assert filter_.health()["missing"] == 0
+
+
 def test_dummy_meta_is_the_time(tmp_path: Path) -> None:
     (record,) = through(Kubernetes([("dummy_meta", "on")]), lines_of("/x.log", ["x"], "text"))
     assert set(record["kubernetes"]) == {"dummy"}

@@ -29,7 +29,9 @@ PARSERS = r"""
 def merged(tmp_path: Path, text: str, *keys: tuple[str, str]) -> dict[str, Any]:
     """The record without its metadata, for a line of this text."""
     filter_ = Kubernetes([*preload(tmp_path, pod()), ("merge_log", "on"), *keys])
-    (record,) = shown(filter_.apply(lines_of(log_file(), cri(text))))
+    line = json.dumps(HEAD | {"log": text})
+    (record,) = shown(filter_.apply(lines_of(log_file(), [line], "record")))
+    assert record == shown(filter_.apply(lines_of(log_file(), cri(text))))[0] or "\n" in text
     assert list(record)[-1] == "kubernetes"
     del record["kubernetes"]
     assert isinstance(record, dict)
@@ -51,6 +53,7 @@ HEAD = {"time": "2026-11-22T10:00:00Z", "stream": "stdout", "_p": "F"}
         ('{"stream":"x"}', [("keep_log", "off")], {"stream": "x"}),
         (' {"a":"x\\n","b":"y\\\\n","c":"\\nz"}', [("keep_log", "off")], {"a": "x", "b": "y", "c": "\nz"}),
         ('{"a":"x\\n"}', [("keep_log", "off"), ("merge_log_trim", "off")], {"a": "x\n"}),
+        ('{"a":"x\ny\n", "b":1}', [("keep_log", "off")], {"a": "x\ny", "b": 1}),
         # what is no object, or not one object alone, stays
         ("plain", [("keep_log", "off")], {"log": "plain"}),
         ("[1]", [], {"log": "[1]"}),

@@ -84,6 +84,14 @@ def test_what_a_list_does_not_have_is_gone_but_not_what_was_fetched_by_itself(in
     assert gone == {"web-1": True, "web-2": False, "far": False}
 
 
+def test_what_was_fetched_by_itself_and_not_again_is_forgotten_after_an_hour(index: Index, now: list[float]) -> None:
+    index.put(raw(), fetched=True)
+    index.put(raw(name="watched"))
+    now[0] = 3700.0
+    index.put(raw(name="far"), fetched=True)
+    assert [index.find(Key("shop", name)) is not None for name in ("web-1", "watched", "far")] == [False, True, True]
+
+
 def test_a_static_pod_is_known_by_the_digest_of_its_manifest(index: Index) -> None:
     index.put(raw(annotations={"kubernetes.io/config.hash": "0123"}))
     assert index.find(WEB, uid="0123") is not None

@@ -107,14 +107,17 @@ def plan_of(opts: Options, name: str) -> Plan:
     only_namespaces = opts.flag("namespace_metadata_only")
     access = access_of(opts, what)
     pods = Wanted(
-        opts.flag("labels"), opts.flag("annotations"), opts.flag("owner_references"), workload=opts.flag("workload")
+        labels=opts.flag("labels"),
+        annotations=opts.flag("annotations"),
+        owner_references=opts.flag("owner_references"),
+        workload=opts.flag("workload"),
     )
     return Plan(
         what,
         access,
         network_of(opts),
         None if only_namespaces else pods,
-        Wanted(labels, annotations) if labels or annotations or only_namespaces else None,
+        Wanted(pod=False, labels=labels, annotations=annotations) if labels or annotations or only_namespaces else None,
         kubelet=_kubelet(opts, access, what) if opts.flag("use_kubelet") else None,
         folder=opts.text("kube_meta_preload_cache_dir"),
         node=opts.text("kube_node_name"),

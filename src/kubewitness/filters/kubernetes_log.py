@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from typing import Any, NamedTuple
@@ -80,10 +81,7 @@ class Merging:
             # of text only an object can be merged: most lines end here
             if not raw[1:16].lstrip(b" \\tnr").startswith(b"{"):
                 return None
-            try:
-                return Merged(fields_of(_text(raw)))
-            except (msgspec.MsgspecError, RecursionError, UnicodeError):
-                return None
+            return _object(_text(raw))
         found = parser.parse(_text(raw).encode("utf-8", "surrogateescape"))
         return Merged(found.fields, found.time_ns) if found is not None else None
 
@@ -93,6 +91,21 @@ class Merging:
         if isinstance(value, msgspec.Raw) and bytes(memoryview(value)[-3:]) in _MAY_END:
             return _ENDS.sub("", _text(value))
         return value
+
+
+def _object(text: str) -> Merged | None:
+    try:
+        return Merged(fields_of(text))
+    except (msgspec.MsgspecError, RecursionError, UnicodeError):
+        pass
+    # as Fluent Bit: a newline may stand in a text as it is, of those who do not escape it
+    if "\n" not in text.rstrip() and "\t" not in text and "\r" not in text:
+        return None
+    try:
+        found = json.loads(text, strict=False)
+    except (ValueError, RecursionError):
+        return None
+    return Merged(found) if isinstance(found, dict) else None
 
 
 class Told(NamedTuple):

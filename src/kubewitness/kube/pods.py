@@ -20,6 +20,8 @@ from kubewitness.formats.times import us_or_zero
 ANNOTATIONS = "fluentbit.io/"
 #: seconds that a deleted pod is remembered: its last lines are still on their way
 KEEP = 600.0
+#: seconds between two looks at what can be forgotten; and that what is not watched is kept without being fetched anew
+_FORGET_EVERY, _UNUSED = 60.0, 3600.0
 
 _encode = msgspec.json.Encoder().encode
 
@@ -78,7 +80,7 @@ class _Status(msgspec.Struct):
 
 
 class _Object(msgspec.Struct):
-    metadata: _Meta
+    metadata: _Meta = msgspec.field(default_factory=_Meta)
     spec: _Spec | None = None
     status: _Status | None = None
 
@@ -90,8 +92,9 @@ _owners = msgspec.json.Decoder(list[_Owner] | None).decode
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What records are given of an object."""
+    """What records are given of an object; a namespace has labels and annotations only."""
 
+    pod: bool = True
     labels: bool = True
     annotations: bool = True
     owner_references: bool = False
@@ -138,7 +141,7 @@ class Entry:
             if id_
         }
         self.members = _members(meta, self.node, status, wanted)
-        self.workload = _encode(workload_of(meta)) if wanted.workload and meta.namespace else b""
+        self.workload = _encode(workload_of(meta)) if wanted.workload and wanted.pod else b""
         #: seconds of the clock: when it was seen to be deleted, 0.0 while it is there; and when it was fetched by
         #: itself, 0.0 if it is watched
         self.gone = 0.0
@@ -148,7 +151,7 @@ class Entry:
 def _members(meta: _Meta, node: str, status: _Status, wanted: Wanted) -> bytes:
     """From `pod_id` to `pod_ip`, or the part of it that a namespace has, by commas."""
     made = []
-    if meta.namespace and meta.uid:
+    if wanted.pod and meta.uid:
         made.append(b'"pod_id":' + _encode(meta.uid))
     if _is_there(meta.labels) and wanted.labels:
         made.append(b'"labels":' + _compact(meta.labels))
@@ -236,6 +239,7 @@ class Index:
         self._clock = clock
         self._entries: dict[Key, list[Entry]] = {}
         self._listed: set[tuple[Key, str]] | None = None
+        self._forget_at = 0.0
         #: objects that were none
         self.unread = 0
 
@@ -275,6 +279,8 @@ class Index:
         try:
             entry = Entry(raw, self._wanted)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            entry = None
+        if entry is None or not entry.key.namespace:
             self.unread += 1
             return None
         entry.fetched = self._clock() if fetched else 0.0
@@ -290,6 +296,8 @@ class Index:
             for known in versions:
                 known.gone = known.gone or self._clock()
             versions.append(entry)
+        if fetched:
+            self._forget()
         self._changed()
         return entry
 
@@ -306,9 +314,14 @@ class Index:
             entry.gone = entry.gone or self._clock()
 
     def _forget(self) -> None:
-        before = self._clock() - KEEP
+        """What is long gone; and what was fetched by itself and not again since, for nobody asked."""
+        now = self._clock()
+        if now < self._forget_at:
+            return
+        self._forget_at = now + _FORGET_EVERY
+        gone, unused = now - KEEP, now - _UNUSED
         for key, versions in list(self._entries.items()):
-            kept = [entry for entry in versions if not entry.gone or entry.gone > before]
+            kept = [e for e in versions if (not e.gone or e.gone > gone) and (not e.fetched or e.fetched > unused)]
             if not kept:
                 del self._entries[key]
             elif len(kept) < len(versions):
