@@ -29,6 +29,9 @@ class NothingRecorded:
     def raw(self, pointers: Any, /) -> list[bytes]:
         return []
 
+    def summary(self, table: str, select: str, /) -> str | None:
+        return None
+
     def interrupt(self) -> None:
         pass
 

@@ -97,9 +97,11 @@ async def serve(paths: StatePaths, serving: Serving) -> int:
     for signum in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(signum, stop.set)
     print(f"serving {paths.root} at {await server.start()} (Ctrl-C ends)", file=sys.stderr, flush=True)
+    warming = asyncio.create_task(server.warm())
     try:
         await stop.wait()
     finally:
+        warming.cancel()
         await server.stop()
         store.close()
     return 0

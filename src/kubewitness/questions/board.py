@@ -15,7 +15,17 @@ from kubewitness.formats.names import kind_of_resource
 from kubewitness.formats.times import format_us
 from kubewitness.questions.facts import Session
 from kubewitness.questions.filters import Filter
-from kubewitness.questions.marks import OUTCOMES, TYPES, MarkTable, Part, bin_width, parts_of, window_of
+from kubewitness.questions.marks import (
+    OUTCOMES,
+    TABLES,
+    TYPES,
+    MarkTable,
+    Part,
+    bin_width,
+    by_minutes,
+    parts_of,
+    window_of,
+)
 from kubewitness.questions.targets import object_text
 
 MOST_ROWS = 5_000
@@ -111,21 +121,35 @@ def ask(session: Session, question: BoardQuestion) -> BoardAnswer:
     window = window_of(session, question.filter)
     if window is None or not parts:
         return BoardAnswer(None, None)
+    kept = None
+    if not question.reads and question.group != "user":
+        kept = by_minutes(session, question.filter, parts, window, bin_width(*window, question.bins))
+    if kept is not None:
+        answer = _board(session, question, kept[0], kept[1])
+        if answer.level == "bins":
+            return answer
+    return _board(session, question, parts, window)
+
+
+def _board(session: Session, question: BoardQuestion, parts: list[Part], window: tuple[int, int]) -> BoardAnswer:
     answer = BoardAnswer(format_us(window[0]), format_us(window[1]))
     rows = _count(session, question, parts, answer)
-    if not rows:
-        return answer
-    answer.rows = _named(session, question, parts, rows)
     answer.shown = sum(r.count for r in rows)
-    if sum(r.records for r in rows) <= question.marks:
-        _single(session, question, parts, rows, answer)
-    else:
-        _binned(session, question, parts, rows, window, answer)
+    records = sum(r.records for r in rows)
+    single = records <= question.marks
+    if single and any(p.marks.key == "key" for p in parts):
+        return answer  # so few marks are to be had one by one, which minutes do not tell
+    if rows:
+        answer.rows = _named(session, question, parts, rows)
+        if single:
+            _single(session, question, parts, rows, answer)
+        else:
+            _binned(session, question, parts, rows, window, answer)
     return answer
 
 
 def _key(marks: MarkTable, group: Group) -> str:
-    return _USER_KEY.format(actor=marks.actor) if group == "user" else "object_key"
+    return _USER_KEY.format(actor=marks.actor) if group == "user" else marks.key
 
 
 def _listed(rows: list[_Row]) -> str:
@@ -137,18 +161,16 @@ def _union(parts: list[Part], select: str, group: Group, more: str = "", keys: s
     """One SELECT over all parts. `select` may name the fields of a MarkTable, and `key`. `keys`: only these rows."""
     each, params = [], []
     for p in parts:
-        m, key = p.marks, _key(p.marks, group)
-        shown = select.format(
-            key=key, type=m.type, outcome=m.outcome, what=m.what, actor=m.actor, count=m.count, id=m.id
-        )
+        key = _key(p.marks, group)
+        shown = p.marks.fill(select, key=key)
         only = f"AND {key} IN ({keys})" if keys else ""
-        each.append(f"SELECT {shown} FROM {m.table} WHERE {p.where} {only} {more}")  # noqa: S608
+        each.append(f"SELECT {shown} FROM {p.marks.table} WHERE {p.where} {only} {more}")  # noqa: S608
         params += p.params
     return " UNION ALL ".join(each), params
 
 
 def _count(session: Session, question: BoardQuestion, parts: list[Part], answer: BoardAnswer) -> list[_Row]:
-    select = "{key} AS key, sum({count})::BIGINT AS n, count(*) AS records"
+    select = "{key} AS key, sum({count})::BIGINT AS n, {records} AS records"
     inner, params = _union(parts, select, question.group, "GROUP BY 1")
     sql = (
         "SELECT key, sum(n)::BIGINT, sum(records)::BIGINT, "  # noqa: S608
@@ -167,34 +189,28 @@ def _count(session: Session, question: BoardQuestion, parts: list[Part], answer:
 # --- what the rows are called -----------------------------------------------------------------------------------------
 
 _NODE_USER = "CASE WHEN resource = 'pods' AND starts_with(\"user\", 'system:node:') THEN substr(\"user\", 13) END"
+_OWNER = "CASE WHEN owner_name <> '' THEN owner_kind || '/' || owner_name END"
+#: expressions of kind, name, owner and node; the other columns have the same names in every table
 _NAMES = {
-    "audit": (
-        "resource, api_group, '' AS kind, namespace, name",
-        "CASE WHEN owner_name <> '' THEN owner_kind || '/' || owner_name END",
-        _NODE_USER,
-    ),
+    "audit": ("NULL", "name", _OWNER, _NODE_USER),
     "events": (
-        "resource, api_group, kind, namespace, object_name AS name",
+        "kind",
+        "object_name",
         "NULL",
         "CASE WHEN resource = 'pods' AND component = 'kubelet' THEN nullif(instance, '') END",
     ),
-    "logs": (
-        "'pods' AS resource, '' AS api_group, 'Pod' AS kind, namespace, pod AS name",
-        "NULL",
-        "nullif(node, '')",
-    ),
-    "findings": ("'' AS resource, '' AS api_group, kind, namespace, name", "NULL", "NULL"),
-    "objects": (
-        "resource, api_group, kind, namespace, name",
-        "CASE WHEN owner_name <> '' THEN owner_kind || '/' || owner_name END",
-        "NULL",
-    ),
-    "admission": (
-        "resource, api_group, kind, namespace, name",
-        "CASE WHEN owner_name <> '' THEN owner_kind || '/' || owner_name END",
-        "NULL",
-    ),
+    "logs": ("'Pod'", "pod", "NULL", "nullif(node, '')"),
+    "findings": ("kind", "name", "NULL", "NULL"),
+    "objects": ("kind", "name", _OWNER, "NULL"),
+    "admission": ("kind", "name", _OWNER, "NULL"),
 }
+#: tables whose objects have no resource of their own in a column
+_RESOURCES = {"logs": ("'pods'", "''"), "findings": ("''", "''")}
+_NAMED = (
+    "SELECT object_key AS key, any_value(cluster) AS cluster, any_value({resource}) AS resource, "
+    "any_value({group}) AS api_group, any_value(nullif({kind}, '')) AS kind, any_value(namespace) AS namespace, "
+    "any_value({name}) AS name, any_value({owner}) AS owner, any_value({node}) AS node"
+)
 
 
 def _named(session: Session, question: BoardQuestion, parts: list[Part], rows: list[_Row]) -> list[BoardRow]:
@@ -202,17 +218,18 @@ def _named(session: Session, question: BoardQuestion, parts: list[Part], rows: l
         return _users(session, parts, rows)
     keys = _listed(rows)  # a name is that of its key, whatever else is asked for
     each = []
-    for p in parts:
-        names, owner, node = _NAMES[p.marks.table]
-        each.append(
-            f"SELECT object_key AS key, cluster, {names}, {owner} AS owner, {node} AS node "  # noqa: S608
-            f"FROM {p.marks.table} WHERE object_key IN ({keys})"
-        )
-    sql = (
-        "SELECT key, any_value(cluster), any_value(resource), any_value(api_group), "  # noqa: S608
-        "any_value(nullif(kind, '')), any_value(namespace), any_value(name), any_value(owner), any_value(node) "
-        f"FROM ({' UNION ALL '.join(each)}) GROUP BY 1"
-    )
+    for table in (TABLES[p.marks.type].table for p in parts):
+        kind, name, owner, node = _NAMES[table]
+        resource, group = _RESOURCES.get(table, ("resource", "api_group"))
+        select = _NAMED.format(resource=resource, group=group, kind=kind, name=name, owner=owner, node=node)
+        kept = session.summary(table, f"{select} FROM {{source}} WHERE object_key <> 0 GROUP BY 1")
+        if kept is not None:
+            each.append(f"SELECT * FROM {kept} WHERE key IN ({keys})")  # noqa: S608
+        else:
+            each.append(f"{select} FROM {table} WHERE object_key IN ({keys}) GROUP BY 1")
+    names = ("cluster", "resource", "api_group", "kind", "namespace", "name", "owner", "node")
+    shown = ", ".join(f"any_value({n})" for n in names)
+    sql = f"SELECT key, {shown} FROM ({' UNION ALL '.join(each)}) GROUP BY 1"  # noqa: S608
     found = {int(values[0]): values[1:] for values in session.query(sql)}
     return [_row(r, found.get(r.key, ("",) * 8)) for r in rows]
 
@@ -259,9 +276,7 @@ def _single(
     session: Session, question: BoardQuestion, parts: list[Part], rows: list[_Row], answer: BoardAnswer
 ) -> None:
     ids = "{id}" if sum(r.records for r in rows) <= _MOST_IDS else "''"
-    select = (
-        "{key} AS key, epoch_us(ts) AS t, {count} AS n, {type} AS type, {outcome} AS outcome, {what}, {actor}, " + ids
-    )
+    select = "{key} AS key, {time} AS t, {count} AS n, {type} AS type, {outcome} AS outcome, {what}, {actor}, " + ids
     inner, params = _union(parts, select, question.group, keys=_listed(rows))
     _add(answer, rows, session.query(f"SELECT * FROM ({inner}) ORDER BY t", params))  # noqa: S608
 
@@ -279,7 +294,7 @@ def _binned(
     for _ in range(_WIDER):
         width = bin_width(*window, bins)
         select = (
-            f"{{key}} AS key, epoch_us(ts) // {width} * {width} AS t, sum({{count}})::BIGINT AS n, {{type}} AS type, "
+            f"{{key}} AS key, {{time}} // {width} * {width} AS t, sum({{count}})::BIGINT AS n, {{type}} AS type, "
             "{outcome} AS outcome, any_value({what}), any_value({actor}), ''"
         )
         inner, params = _union(parts, select, question.group, "GROUP BY 1, 2, 5", _listed(rows))

@@ -32,6 +32,10 @@ class Session(Protocol):
 
     def raw(self, pointers: Sequence[RawPointer], /) -> list[bytes]: ...
 
+    def summary(self, table: str, select: str, /) -> str | None:
+        """The name of a view with a kept aggregate of a table (`{source}` in the SELECT); None where there is none."""
+        ...
+
 
 class Request(msgspec.Struct, frozen=True):
     """One request to the API server: the last recorded stage of it."""

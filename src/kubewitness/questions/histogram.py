@@ -7,7 +7,7 @@ import msgspec
 from kubewitness.formats.times import format_us
 from kubewitness.questions.facts import Session
 from kubewitness.questions.filters import Filter
-from kubewitness.questions.marks import OUTCOMES, TYPES, bin_width, parts_of, window_of
+from kubewitness.questions.marks import OUTCOMES, TYPES, bin_width, by_minutes, parts_of, window_of
 
 #: bins at most
 MOST_BINS = 2000
@@ -50,13 +50,14 @@ def ask(session: Session, question: HistogramQuestion) -> HistogramAnswer:
     if window is None or not parts:
         return HistogramAnswer(None, None, 0, 0)
     width = bin_width(*window, question.bins)
+    kept = None if question.reads else by_minutes(session, question.filter, parts, window, width)
+    if kept is not None:
+        parts, window = kept
     first = window[0] // width * width
     bins = (window[1] - first) // width + 1
-    each = [
-        f"SELECT {p.marks.type} AS type, {p.marks.outcome} AS outcome, (epoch_us(ts) - {first}) // {width} AS bin, "  # noqa: S608
-        f"sum({p.marks.count})::BIGINT AS n FROM {p.marks.table} WHERE {p.where} GROUP BY ALL"
-        for p in parts
-    ]
+    select = f"SELECT {{type}} AS type, {{outcome}} AS outcome, ({{time}} - {first}) // {width} AS bin, "
+    select += "sum({count})::BIGINT AS n"
+    each = [p.marks.fill(select) + f" FROM {p.marks.table} WHERE {p.where} GROUP BY ALL" for p in parts]
     rows = session.query(" UNION ALL ".join(each), [value for p in parts for value in p.params])
     counts: dict[tuple[int, int | None], list[int]] = {}
     for kind, outcome, place, n in rows:

@@ -50,10 +50,21 @@ class MarkTable(msgspec.Struct, frozen=True):
     #: the evidence id
     id: str
     condition: str = "true"
+    #: microseconds UTC, and how many records a group of rows is of
+    time: str = "epoch_us(ts)"
+    records: str = "count(*)"
+    key: str = "object_key"
 
     @property
     def view(self) -> View:
         return VIEWS[self.table]
+
+    def fill(self, select: str, **more: str) -> str:
+        """A SELECT's text with this table's expressions in the places of their names."""
+        given = {
+            name: str(getattr(self, name)) for name in self.__struct_fields__ if name not in ("table", "condition")
+        }
+        return select.format_map(given | more)
 
 
 TABLES = (
@@ -140,14 +151,52 @@ def parts_of(asked: Filter, *, reads: bool = False) -> list[Part]:
     return found
 
 
+_MINUTE_US = 60_000_000
+#: what is kept of each minute; `what` and `actor` are those of one of its records
+_MINUTES = (
+    "SELECT {key} AS key, epoch_us(ts) // 60000000 AS minute, {outcome} AS outcome, sum({count})::BIGINT AS n, "
+    "count(*) AS records, any_value({what}) AS what, any_value({actor}) AS actor"
+)
+
+
+def by_minutes(
+    session: Session, asked: Filter, parts: list[Part], window: tuple[int, int], width: int
+) -> tuple[list[Part], tuple[int, int]] | None:
+    """The same parts, over what is kept of each minute, and the window in whole minutes: for a filter of nothing but
+    times, and bins (`width`, microseconds) of whole minutes. None where that is not to be had."""
+    if asked.conditions or asked.text or asked.cluster or width % _MINUTE_US:
+        return None
+    first, last = window[0] // _MINUTE_US, window[1] // _MINUTE_US
+    found = []
+    for p in parts:
+        m = p.marks
+        clauses = [m.condition, *(("stage <> 'RequestReceived'", _NO_READS) if m.table == "audit" else ())]
+        condition = " AND ".join(c for c in clauses if c != "true") or "true"
+        select = m.fill(_MINUTES) + f" FROM {{source}} WHERE {condition} GROUP BY ALL"
+        view = session.summary(m.table, select)
+        if view is None:
+            return None
+        kept = msgspec.structs.replace(
+            m, table=view, outcome="outcome", what="what", actor="actor", count="n", id="''", condition="true"
+        )
+        kept = msgspec.structs.replace(kept, time=f"minute * {_MINUTE_US}", records="sum(records)", key="key")
+        found.append(Part(kept, f"minute BETWEEN {first} AND {last}", []))
+    return found, (first * _MINUTE_US, (last + 1) * _MINUTE_US - 1)
+
+
+_EXTENT = "SELECT cluster, min(ts) AS a, max(ts) AS b FROM {source} GROUP BY 1"
+
+
 def window_of(session: Session, asked: Filter) -> tuple[int, int] | None:
     """The window that a filter asks for, microseconds UTC; what it leaves open reaches as far as anything is recorded
     (of its sources and cluster, whatever its other conditions). None when nothing is."""
     if asked.since is not None and asked.until is not None:
         return asked.since, max(asked.since, asked.until)
-    tables = [p.marks.table for p in parts_of(asked)]
     condition, params = ("WHERE cluster = ?", [asked.cluster]) if asked.cluster else ("", [])
-    each = [f"SELECT min(ts) AS a, max(ts) AS b FROM {table} {condition}" for table in tables]  # noqa: S608
+    each = []
+    for table in (p.marks.table for p in parts_of(asked)):
+        kept = session.summary(table, _EXTENT) or f"({_EXTENT.format(source=table)})"
+        each.append(f"SELECT a, b FROM {kept} {condition}")  # noqa: S608
     if not each:
         return None
     sql = f"SELECT epoch_us(min(a)), epoch_us(max(b)) FROM ({' UNION ALL '.join(each)})"  # noqa: S608

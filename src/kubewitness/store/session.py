@@ -24,6 +24,7 @@ from kubewitness.store.places import Directory, let_read, seen_ids_directory, st
 from kubewitness.store.positions import HOME, PositionFiles, read_positions
 from kubewitness.store.reuse import SeenIds
 from kubewitness.store.segments import SegmentReader
+from kubewitness.store.summaries import Summaries, name_of
 from kubewitness.store.tables import DeltaStoreTable
 from kubewitness.store.writer import cursor_id
 
@@ -67,6 +68,7 @@ class Store:
         self._overlay: Overlay | None = None
         self._journal: Journal | None = None
         self._segments: SegmentReader | None = None
+        self.summaries = Summaries(paths.root / "tmp" / "summaries")
 
     @property
     def directory(self) -> Directory:
@@ -172,6 +174,7 @@ class Session:
         self._con = con
         self._snapshot = snapshot
         self._made: set[str] = set()
+        self._summaries: dict[str, tuple[str, str]] = {}
         self._decompressed: dict[int, bytes] = {}
 
     def query(self, sql: str, params: Params = ()) -> list[tuple[Any, ...]]:
@@ -196,6 +199,9 @@ class Session:
                     raise StateError(f"cannot read the tables of {self._store.directory}: {_line(e)}") from e
                 self._snapshot = self._store.reopened()
                 self._made.clear()
+                again, self._summaries = list(self._summaries.values()), {}
+                for table, select in again:
+                    self.summary(table, select)
         raise AssertionError
 
     def _make_views(self, sql: str) -> None:
@@ -208,12 +214,17 @@ class Session:
             self._made.add("activity")
 
     def _make_view(self, con: duckdb.DuckDBPyConnection, name: str, raw: str) -> None:
+        overlays = self._overlays(con, name)
+        where = scoped.condition(name, self.scope) if self.scope is not None else ""
+        con.execute(views.table_view(name, self._snapshot.groups[name], overlays, raw=raw, where=where))
+
+    def _overlays(self, con: duckdb.DuckDBPyConnection, name: str) -> list[tuple[str, int]]:
+        """Uncommitted rows of a table, as relations of a DuckDB instance."""
         overlays = []
         for i, relation in enumerate(self._snapshot.overlays[name]):
             con.register(f"kw_{name}_{i}", relation.rows)
             overlays.append((f"kw_{name}_{i}", relation.cursor))
-        where = scoped.condition(name, self.scope) if self.scope is not None else ""
-        con.execute(views.table_view(name, self._snapshot.groups[name], overlays, raw=raw, where=where))
+        return overlays
 
     def make_views(self, con: duckdb.DuckDBPyConnection, sql: str, *, raw: bool) -> None:
         """Makes the views that a query needs in another DuckDB instance; with a column `raw` (by function `kw_raw`)."""
@@ -223,6 +234,38 @@ class Session:
             self._make_view(con, name, expression)
         if "activity" in sql.lower():
             con.execute(views.activity_view())
+
+    def summary(self, table: str, select: str) -> str | None:
+        """The name of a view with an aggregate of a table: `select` over its rows (`{source}` stands for them), for
+        each large file by itself, so that it has to be aggregated once more. Kept, because files never change.
+
+        None where rows are hidden from this session, or nothing can be kept.
+        """
+        if self.hides([table]):
+            return None
+        name = f"kw_sum_{name_of(select)}"
+        if name in self._summaries:
+            return name
+        large = {f.path for f in self._snapshot.files[table] if f.rows >= self._store.summaries.large}
+        groups = self._snapshot.groups[table]
+        sources = {
+            path: f"({views.rows_of(table, present, [path])})"
+            for present, paths in groups
+            for path in paths
+            if path in large
+        }
+        kept = self._store.summaries.files(self._con, select, sources)
+        if kept is None:
+            return None
+        rest = [(present, [path for path in paths if path not in large]) for present, paths in groups]
+        overlays = self._overlays(self._con, table)
+        self._con.execute(views.table_view(table, rest, overlays, name=f"{name}_rest"))
+        body = select.format(source=f"{name}_rest")
+        if kept:
+            body = f"SELECT * FROM read_parquet({views.listed(kept)}) UNION ALL {body}"  # noqa: S608
+        self._con.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {body}")
+        self._summaries[name] = (table, select)
+        return name
 
     def raw_text(self, segment: int, frame: int, offset: int, length: int) -> str:
         """A record's original bytes as text; what is not UTF-8 is replaced."""

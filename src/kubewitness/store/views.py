@@ -26,7 +26,7 @@ def mentioned(sql: str) -> list[str]:
     return [name for name in TABLE_COLUMNS if name in words]
 
 
-def _list(texts: Iterable[str]) -> str:
+def listed(texts: Iterable[str]) -> str:
     return "[" + ", ".join(quoted(t) for t in texts) + "]"
 
 
@@ -35,6 +35,14 @@ def _columns(table: str, present: Collection[str] | None) -> str:
     return ", ".join(
         f'"{name}"' if present is None or name in present else f'NULL::{sql_type(kind)} AS "{name}"'
         for name, kind in TABLE_COLUMNS[table]
+    )
+
+
+def rows_of(table: str, present: Collection[str] | None, files: Sequence[str]) -> str:
+    """SELECT of all columns of a table's files, which have only those `present` (None: all)."""
+    return (
+        f"SELECT {_columns(table, present)} FROM read_parquet({listed(files)}, hive_partitioning = true,"
+        " hive_types = {day: DATE, cluster: VARCHAR})"
     )
 
 
@@ -53,12 +61,7 @@ def table_view(
     journal, each with the sequence up to which that is committed by now.
     `raw`: expression of a column `raw`, or "". `where`: only such rows.
     """
-    parts = [
-        f"SELECT {_columns(table, present)} FROM read_parquet({_list(files)}, hive_partitioning = true,"
-        " hive_types = {day: DATE, cluster: VARCHAR})"
-        for present, files in groups
-        if files
-    ]
+    parts = [rows_of(table, present, files) for present, files in groups if files]
     parts += [f"SELECT {_columns(table, None)} FROM {name} WHERE raw_seg < -{cursor}" for name, cursor in overlays]
     if not parts:
         nothing = ", ".join(f'NULL::{sql_type(kind)} AS "{name}"' for name, kind in TABLE_COLUMNS[table])

@@ -18,8 +18,10 @@ from aiohttp.typedefs import Middleware
 
 from kubewitness.errors import UsageError
 from kubewitness.formats.times import format_us
-from kubewitness.web.guard import Handler
+from kubewitness.web.guard import IDENTITY, Handler
 
+#: what a POST asked in its body
+ASKED = web.RequestKey("asked", str)
 #: in the state directory, where there is a login
 NAME = "access.jsonl"
 _BYTES, _FILES = 10_000_000, 10
@@ -59,10 +61,10 @@ class AccessLog:
         return logged
 
     def _write(self, request: web.Request, began: int, status: int) -> None:
-        identity = request.get("kubewitness.identity")
+        identity = request.get(IDENTITY)
         asked = {name: request.query.getall(name) for name in request.query}
-        if "kubewitness.asked" in request:
-            asked["query"] = [request["kubewitness.asked"]]
+        if ASKED in request:
+            asked["query"] = [request[ASKED]]
         line = {
             "when": format_us(began // 1000),
             "user": identity.user if identity is not None else None,

@@ -24,7 +24,7 @@ from kubewitness.web.running import Sessions
 Recorded = Callable[[str], Awaitable[frozenset[Place]]]
 
 #: seconds that an answer of the API server counts
-TOKEN_SECONDS, RIGHTS_SECONDS = 10.0, 60.0
+TOKEN_SECONDS, RIGHTS_SECONDS = 5.0, 60.0
 #: users whose answers are kept, and rights that are asked about for one of them
 _MOST_USERS = 1000
 MOST_ASKS = 5000

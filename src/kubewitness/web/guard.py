@@ -17,7 +17,7 @@ from kubewitness.web.identity import Identity, Login, Refused, digest_of
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-_IDENTITY = "kubewitness.identity"
+IDENTITY = web.RequestKey("identity", Identity)
 
 #: Probes must work without a token, and under any name; they tell nothing about the cluster.
 _PROBES = frozenset({"/healthz", "/readyz"})
@@ -113,7 +113,7 @@ class Guard:
         if request.path in _LOGGING_IN or not (request.path.startswith("/api/") or request.path == "/metrics"):
             return await handler(request)
         try:
-            request[_IDENTITY] = await self.identify(request)
+            request[IDENTITY] = await self.identify(request)
         except NotLoggedIn as e:
             return _refusal(str(e), 401)
         except TooOften as e:
@@ -159,8 +159,7 @@ class Guard:
 
 def identity_of(request: web.Request) -> Identity:
     """Who asks, of a request that was let through."""
-    found: Identity = request[_IDENTITY]
-    return found
+    return request[IDENTITY]
 
 
 def _name_of(request: web.Request) -> str:

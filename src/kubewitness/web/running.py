@@ -53,6 +53,9 @@ class _Watched:
     def raw(self, pointers: Sequence[RawPointer], /) -> list[bytes]:
         return self._ended(lambda: self._inner.raw(pointers))
 
+    def summary(self, table: str, select: str, /) -> str | None:
+        return self._ended(lambda: self._inner.summary(table, select))
+
     def _ended(self, ask: Callable[[], T]) -> T:
         if self._stopped.is_set():
             raise Abandoned("nobody waits for the answer")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,9 +15,12 @@ from kubewitness import manifests
 from kubewitness.errors import KubewitnessError, UsageError
 from kubewitness.formats.plain import plain
 from kubewitness.formats.scope import Scope
+from kubewitness.questions import board
+from kubewitness.questions.board import BoardQuestion
 from kubewitness.questions.coverage import clusters
+from kubewitness.questions.filters import Filter
 from kubewitness.web import openapi, pages, sending
-from kubewitness.web.accesslog import AccessLog
+from kubewitness.web.accesslog import ASKED, AccessLog
 from kubewitness.web.asking import Page
 from kubewitness.web.browsers import Browsers
 from kubewitness.web.endpoints import ENDPOINTS, Endpoint
@@ -36,7 +39,7 @@ DEFAULT_PORT = 8420
 
 Health = Callable[[], Mapping[str, object]]
 #: opens a session on what a scope lets through (None: everything)
-Scoped = Callable[[Scope | None], AbstractContextManager[OpenSession]]
+Scoped = Callable[[Scope | None], contextlib.AbstractContextManager[OpenSession]]
 
 
 class SqlResult(Protocol):
@@ -124,6 +127,12 @@ class Server:
         host, port = self._runner.addresses[0][:2]
         return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
+    async def warm(self) -> None:
+        """Makes what is kept of large files, so that the first who looks at the timeline does not wait for it."""
+        question = BoardQuestion(Filter(), rows=1, marks=1)
+        with contextlib.suppress(KubewitnessError):
+            await self._questions.ask(lambda: self._sessions(None), lambda session: board.ask(session, question))
+
     async def stop(self) -> None:
         await self._tails.close()
         if self._runner is not None:
@@ -162,7 +171,7 @@ class Server:
     async def _post_sql(self, request: web.Request) -> web.StreamResponse:
         """The same, with the columns' types, and whether there is more."""
         asked, asker = await body_of(request, SqlQuestion), identity_of(request)
-        request["kubewitness.asked"] = asked.query
+        request[ASKED] = asked.query
         found = await self._questions.sql(lambda stop: self._sql(asked.query, stop, asker.scope))
         columns = [SqlColumn(name, kind) for name, kind in zip(found.columns, found.types, strict=True)]
         answer = SqlAnswer(columns, [[plain(v) for v in row] for row in found.rows], found.truncated)
