@@ -118,6 +118,8 @@ class Container:
         self.log.rename(old)
         late = self.block(rng)
         self.write(late, rng)
+        if rng.random() < 0.2:
+            time.sleep(0.02)  # nothing has the log's name meanwhile
         os.close(self.file)
         self.rotated.append((old, (self.numbers["stdout"], self.numbers["stderr"])))
         self.open()
@@ -177,8 +179,9 @@ def main(root: Path, count: int, seconds: float, seed: int) -> None:
         if now >= rotate_at:
             written += sum(one.rotate(rng) for one in containers)
             rotate_at = max(rotate_at + 1, now)
+        # as fast as they are read; a rotation waits, too: the kubelet's limit is a size
         while sum(one.numbers.total() for one in containers) - counts.total() > _AHEAD and (
-            time.monotonic() < min(begun + seconds, rotate_at)
+            time.monotonic() < begun + seconds
         ):
             time.sleep(0.005)
             waited += 0.005

@@ -64,7 +64,7 @@ class Verified:
         key = f"{name} {stream}"
         expected = self.lines[key]
         if stream not in STREAMS or stream != line.stream or line.log != text_of(name, stream, expected):
-            self.wrong.append(f"{key} {expected} was to come, and {raw[:200]!r} came")
+            self.wrong.append(f"{key} {expected} was to come, and {line.log[:60]!r} came")
             return
         self.lines[key] = expected + 1
         self._counts.set(int(name.removeprefix("web-")), stream, expected + 1)

@@ -64,3 +64,11 @@ class Gunzip:
         except zlib.error as e:
             self._ended, self.broken = True, str(e)
             return b""
+
+
+def first_bytes(handle: int, length: int) -> bytes:
+    """The beginning of what a compressed file holds, without unpacking more of it; b"" when it cannot be unpacked."""
+    try:
+        return zlib.decompressobj(wbits=31).decompress(os.pread(handle, 4096 + 2 * length, 0), length)
+    except zlib.error:
+        return b""

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from kubewitness.inputs.gunzip import Gunzip
+from kubewitness.inputs.gunzip import Gunzip, first_bytes
 from kubewitness.inputs.recode import Recoded
 
 #: read at once (bytes)
@@ -92,7 +92,7 @@ def pread(handle: int, length: int, offset: int) -> bytes:
 def head_of(handle: int, name: Path | str) -> bytes:
     """The first bytes of a file, unpacked."""
     if str(name).endswith(".gz"):
-        return Gunzip(handle).pread(PRINT_BYTES, 0)
+        return first_bytes(handle, PRINT_BYTES)
     return os.pread(handle, PRINT_BYTES, 0)
 
 

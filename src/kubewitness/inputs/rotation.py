@@ -131,7 +131,9 @@ class RotatedFile:
             if self._search(now, final=final) or self._look(now) or self._again:
                 continue
             for file in list(self._files):
-                superseded = file.inode != self._live and now - file.grew >= self._rotate_wait
+                # nobody writes to a compressed file any more
+                wait = 0.0 if file.name.endswith(".gz") else self._rotate_wait
+                superseded = file.inode != self._live and now - file.grew >= wait
                 if superseded or final:
                     tail = self._tail(file)
                     if tail is not None:
@@ -144,6 +146,12 @@ class RotatedFile:
         missing = [saved for saved, _ in self._missing]
         files = [f.saved() for f in self._files]
         return msgspec.json.encode(Position([*missing, *files], self._done, self._floor_ns))
+
+    def forget_removed(self) -> None:
+        """Of a log whose name is gone: only what is still there under another name will be looked for again."""
+        for file in [file for file in self._files if not os.fstat(file.handle).st_nlink]:
+            self._files.remove(file)
+            os.close(file.handle)
 
     def lag(self) -> int:
         """Bytes that are there and have not been read."""
@@ -164,6 +172,12 @@ class RotatedFile:
     def has_rotated(self) -> bool:
         """Whether there are files that it was rotated to."""
         return len(self._names()) > 1
+
+    def rotated_within(self, seconds: float) -> bool:
+        """Whether a file of this log was renamed or compressed so lately: its name may be missing for a moment."""
+        since = time.time() - seconds
+        found = (stat_of(name) for name in self._names())
+        return any(stat is not None and stat.st_ctime > since for stat in found)
 
     def close(self) -> None:
         for file in self._files:
@@ -315,10 +329,17 @@ class RotatedFile:
     def _is_known(self, handle: int, name: Path, stat: os.stat_result, *, live: bool) -> bool:
         if any(file.inode == stat.st_ino for file in self._files):
             return True
+        if not live and any(one.inode == stat.st_ino and one.mtime_ns == stat.st_mtime_ns for one in self._done):
+            return True
         head = head_of(handle, name)
         for known in (*self._done, *(file.saved() for file in self._files)):
             same_start = bool(known.print_bytes) and fingerprint(head, known.print_bytes)[0] == known.print
             if same_start and (not live or known.inode == stat.st_ino):
+                if not live and known in self._done:
+                    # compressed since; it need not be unpacked at each look
+                    self._done[self._done.index(known)] = msgspec.structs.replace(
+                        known, inode=stat.st_ino, mtime_ns=stat.st_mtime_ns
+                    )
                 return True
         return False
 
@@ -470,4 +491,5 @@ class RotatedFile:
         os.close(file.handle)
 
     def _remember(self, saved: Saved) -> None:
-        self._done = [*self._done, saved][-_REMEMBERED:]
+        # what is still in the folder must be known as long as it is there
+        self._done = [*self._done, saved][-max(_REMEMBERED, len(self._names())) :]

@@ -185,8 +185,10 @@ class FileSet:
             try:
                 size += self._read(one, now, chunks, final=final)
                 if self._is_finished(one, now, chunks):
+                    one.file.forget_removed()
                     # what it was rotated to must not be taken for new when its name comes back
                     positions[one.target] = one.position() if one.file.has_rotated else b""
+                    self._close(one)
                     continue
             except OSError as e:
                 self._cannot(one.path, e)
@@ -232,16 +234,21 @@ class FileSet:
         target = Path(one.target)
         if target.exists():
             one.gone = 0.0
-            if self.choice.close_older and time.time() - target.stat().st_mtime > self.choice.ignore_older:
+            if self.choice.close_older and not one.dirty and self._is_old(target):
                 self._close(one)  # its position is kept
             return False
         if not one.gone or one.dirty:
             one.gone = now
         if now - one.gone < self.choice.rotate_wait:
             return False
+        if one.file.rotated_within(self.choice.rotate_wait):
+            one.gone = now  # missed twice in the middle of rotations, and there in between
+            return False
         self._read(one, now, chunks, final=True)
-        self._close(one)
         return True
+
+    def _is_old(self, target: Path) -> bool:
+        return time.time() - target.stat().st_mtime > self.choice.ignore_older
 
     def _close(self, one: Followed) -> None:
         one.file.close()
