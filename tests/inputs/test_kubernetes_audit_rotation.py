@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import os
 import random
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -117,6 +118,39 @@ def test_a_rotation_in_the_middle_of_a_look_changes_no_order(tmp_path: Path) -> 
     rotate(3)
     follower.happens = [partial(rotate, 4), partial(compress, 3), partial(rotate, 5)]
     assert read_all(follower, 2.0) == [b"2", b"3", b"4", b"5"]
+
+
+def test_a_file_that_is_compressed_while_its_folder_is_listed_keeps_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "0.log"
+    write(log, b"1\n")
+    follower = RotatedFile(log, None)
+    assert read_all(follower, 1.0) == [b"1"]
+    for n in (2, 3):
+        log.rename(tmp_path / f"0.log.20261122-21000{n}")
+        write(log, b"%d\n" % n)
+    log.rename(tmp_path / "0.log.20261122-210004")
+    write(log, b"4\n")
+    scandir = os.scandir
+
+    @contextlib.contextmanager
+    def listed(folder: Path) -> Iterator[list[os.DirEntry[str]]]:
+        """The entries as they were, before the kubelet compressed one."""
+        with scandir(folder) as entries:
+            found = list(entries)
+        old = tmp_path / "0.log.20261122-210003"
+        if old.exists():
+            (tmp_path / f"{old.name}.gz").write_bytes(gzip.compress(old.read_bytes()))
+            old.unlink()
+        yield found
+
+    monkeypatch.setattr(os, "scandir", listed)
+    assert read_all(follower, 2.0) == [b"2", b"3", b"4"]
+    (tmp_path / "0.log.20261122-210009").symlink_to("nothing")
+    log.rename(tmp_path / "0.log.20261122-210005")
+    write(log, b"5\n")
+    assert read_all(follower, 3.0) == [b"5"]
 
 
 def test_a_writer_that_keeps_writing_to_the_renamed_file_is_heard(tmp_path: Path) -> None:

@@ -346,16 +346,30 @@ class RotatedFile:
     def _names(self) -> list[Path]:
         """The rotated files, oldest first, then the live one. A time in the name counts before the file's own, which is
         that of its compression where the kubelet or kube-apiserver compressed it."""
-        found = []
-        with contextlib.suppress(OSError), os.scandir(self.path.parent) as entries:
-            for entry in entries:
-                if self._rotated.fullmatch(entry.name):
-                    with contextlib.suppress(OSError):
-                        found.append((self._stamp(entry.name), entry.stat().st_mtime_ns, entry.name))
+        for tries in range(_TRIES):
+            found = self._listed(last=tries + 1 == _TRIES)
+            if found is not None:
+                break
+        found = found or []
         plain = {name for _, _, name in found}
         # a `.gz` beside what it is made of is not complete yet
         rotated = [name for _, _, name in sorted(found) if name.removesuffix(".gz") == name or name[:-3] not in plain]
         return [*(self.path.with_name(name) for name in rotated), self.path]
+
+    def _listed(self, *, last: bool) -> list[tuple[str, int, str]] | None:
+        """(time in the name, time of the file, name) of rotated files; None when one went away meanwhile: it may have
+        been compressed, and the folder's entries be from before that. `last`: then it is left out."""
+        found = []
+        with contextlib.suppress(OSError), os.scandir(self.path.parent) as entries:
+            for entry in entries:
+                if not self._rotated.fullmatch(entry.name):
+                    continue
+                try:
+                    found.append((self._stamp(entry.name), entry.stat().st_mtime_ns, entry.name))
+                except FileNotFoundError:
+                    if not last:
+                        return None
+        return found
 
     def _stamp(self, name: str) -> str:
         """The time in a rotated file's name; "" for a number only (`.1`), which is another file's tomorrow."""
