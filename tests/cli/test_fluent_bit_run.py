@@ -107,6 +107,7 @@ def test_it_starts_works_and_stops_as_scripts_for_fluent_bit_expect(tmp_path: Pa
     with running("kubewitness-fluent-bit", tmp_path, "-c", str(config)) as it:
         wait_for(lambda: lines(tmp_path / "out.txt") == ["one", "two"], "two lines")
         it.process.send_signal(signal.SIGHUP)
+        it.wait_for("[ info] [engine] caught signal (SIGHUP)")
         it.wait_for("[ warn] [reload] hot reloading is not enabled")
         it.process.send_signal(signal.SIGCONT)
         it.wait_for("===== Storage Layer =====")
@@ -230,9 +231,8 @@ def test_the_monitoring_port_counts_and_reloads(tmp_path: Path) -> None:
     with running("kubewitness-fluent-bit", tmp_path, "-c", str(config), "-H", "-L", "127.0.0.1", "-P", str(port)) as it:
         it.wait_for(f"[http_server] listen iface=127.0.0.1 tcp_port={port}")
         wait_for(lambda: lines(tmp_path / "out.txt") == ["one", "two"], "two lines")
-        counts = json.loads(got("/api/v1/metrics"))
-        assert counts["input"] == {"tail.0": {"records": 2, "bytes": 8}}
-        assert counts["output"]["file.0"]["proc_records"] == 2
+        wait_for(lambda: json.loads(got("/api/v1/metrics"))["output"]["file.0"]["proc_records"] == 2, "the count")
+        assert json.loads(got("/api/v1/metrics"))["input"] == {"tail.0": {"records": 2, "bytes": 8}}
         assert 'fluentbit_output_proc_records_total{name="file.0"} 2\n' in got("/api/v2/metrics/prometheus")
         assert "kubewitness_pipeline_healthy 1\n" in got("/metrics")
         assert (got("/api/v1/health"), got("/healthz"), got("/readyz")) == ("ok\n",) * 3

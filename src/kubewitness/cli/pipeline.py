@@ -83,8 +83,8 @@ class Pipeline:
         (`exec`). Raises UsageError or StateError for what a person must mend."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
-            loop.add_signal_handler(number, self._caught, number.name)
-        loop.add_signal_handler(signal.SIGHUP, self.reload)
+            loop.add_signal_handler(number, self._caught, number.name, self.stop)
+        loop.add_signal_handler(signal.SIGHUP, self._caught, "SIGHUP", self.reload)
         with Buffer(place_of(self._now.tree, self._now.service, self._now.parts, self._paths)) as self._buffer:
             try:
                 while await self._generation_or_the_one_before(self._buffer):
@@ -109,9 +109,10 @@ class Pipeline:
         self._before, self._now, self._next = self._now, self._next, None
         return True
 
-    def _caught(self, name: str) -> None:
+    @staticmethod
+    def _caught(name: str, then: Callable[[], object]) -> None:
         log.info("[engine] caught signal (%s)", name)
-        self.stop()
+        then()
 
     def stop(self) -> None:
         if not self._stopping:
