@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from kubewitness.inputs.rotation import Block, RotatedFile
@@ -164,6 +165,20 @@ def test_a_writer_that_keeps_writing_to_the_renamed_file_is_heard(tmp_path: Path
         assert read_all(follower, 2.0) == [b"3"]
         old.write(b"2\n")
         assert read_all(follower, 3.0) == [b"2"]
+
+
+def test_files_that_were_read_are_closed_though_newer_ones_never_stop_coming(tmp_path: Path) -> None:
+    log = tmp_path / "audit.log"
+    write(log, b"0\n")
+    follower = RotatedFile(log, None, rotate_wait=5.0)
+    for n in range(1, 60):
+        log.rename(tmp_path / f"audit-2026-11-22T10-00-{n:02}.000.log")
+        write(log, b"%d\n" % n)
+        block = follower.next_block(float(n))  # one block a second, as many as there come: never None
+        assert block is not None
+        assert block.data == b"%d\n" % (n - 1)
+        assert len(msgspec.json.decode(follower.position())["files"]) <= 9
+    assert read_all(follower, 60.0) == [b"59"]
 
 
 def test_files_rotated_while_nobody_looked_are_found_after_a_restart(tmp_path: Path) -> None:

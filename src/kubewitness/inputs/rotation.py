@@ -128,19 +128,24 @@ class RotatedFile:
                 if block is not None:
                     file.grew = now
                     return block
+                if file is not self._files[-1] and (tail := self._end(file, now)) is not None:
+                    return tail  # while newer ones keep coming, too: a file that was read must not stay open
             if self._search(now, final=final) or self._look(now) or self._again:
                 continue
             for file in list(self._files):
-                # nobody writes to a compressed file any more
-                wait = 0.0 if file.name.endswith(".gz") else self._rotate_wait
-                superseded = file.inode != self._live and now - file.grew >= wait
-                if superseded or final:
-                    tail = self._tail(file)
-                    if tail is not None:
-                        return tail
-                if superseded:
-                    self._finish(file)
+                if (tail := self._end(file, now, final=final)) is not None:
+                    return tail
             return None
+
+    def _end(self, file: OpenFile, now: float, *, final: bool = False) -> Block | None:
+        """Closes a file that was read and that nobody has written to for `rotate_wait`; gives its last line first."""
+        # nobody writes to a compressed file any more
+        wait = 0.0 if file.name.endswith(".gz") else self._rotate_wait
+        superseded = file.inode != self._live and now - file.grew >= wait
+        tail = self._tail(file) if superseded or final else None
+        if tail is None and superseded:
+            self._finish(file)
+        return tail
 
     def position(self) -> bytes:
         missing = [saved for saved, _ in self._missing]
