@@ -98,6 +98,7 @@ class Chunk:
         "keys",
         "lines",
         "notes",
+        "once",
         "origin",
         "received_us",
         "source",
@@ -123,6 +124,7 @@ class Chunk:
         decoded: Sequence[Any] | None = None,
         origin: Origin | None = None,
         times: array[int] | None = None,
+        once: bool = False,
         also: bytes = b"",
     ) -> None:
         self.table = table
@@ -143,6 +145,8 @@ class Chunk:
         #: nanoseconds since 1970 of each record, 0 for one without a time, where a parser or filter set them (array
         #: "q"); None: what the record itself says (`formats.record_times`)
         self.times = times
+        #: no record of it can come again, so that nobody has to remember its keys to know it by; not kept
+        self.once = once
         #: members that every record has beside its own bytes, as JSON (`"kubernetes":{...}`); of table logs only. Said
         #: once for all of them: a record is shown with them (`formats.logshapes`), but need not be written again
         self.also = also
@@ -214,6 +218,7 @@ class Chunk:
             lines=self.lines,
             origin=self.origin,
             times=array("q", [self.times[i] for i in indexes]) if self.times is not None else None,
+            once=self.once,
             also=self.also,
         )
 

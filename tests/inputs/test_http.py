@@ -19,10 +19,13 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kubewitness.contracts import Batch, Taken
 from kubewitness.errors import Malformed, UsageError
 from kubewitness.formats.record_times import times_ns
 from kubewitness.inputs.http import Http
 from kubewitness.inputs.http_bodies import records_of
+from kubewitness.inputs.made_records import Maker
+from kubewitness.journal import Journal
 from kubewitness.outputs.lines import json_lines
 from tests.inputs.certificates import Authority
 from tests.inputs.running import running, until
@@ -341,3 +344,14 @@ def test_keys_that_cannot_be_are_told(keys: dict[str, str], message: str) -> Non
 def test_the_longer_names_of_fluent_bits_server_keys_mean_the_same() -> None:
     longer = Http({"http_server.buffer_max_size": "9k", "http_server.max_connections": "3"}).health()
     assert (longer["body_limit_bytes"], longer["connections_limit"]) == (9000, 3)
+
+
+def test_the_journal_need_not_remember_records_that_cannot_come_again(tmp_path: Path) -> None:
+    """What it remembers is for those that can: thousands a second of these would drive them out."""
+    maker = Maker("http", "default", b"", keyed=True)
+    with Journal(tmp_path / "journal.db") as journal:
+        journal.register("out")
+        (chunk,) = maker.chunks("app", [b'{"n":1}', b'{"n":1}'])
+        assert journal.append([Batch([chunk]), Batch([chunk.select([1])])]) == [Taken(2, 0), Taken(1, 0)]
+        (named,) = maker.chunks("app", [b'{"n":1}'], identity=b"message1")
+        assert journal.append([Batch([named]), Batch([named])]) == [Taken(1, 0), Taken(0, 1)]

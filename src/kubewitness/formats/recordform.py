@@ -56,6 +56,7 @@ def rewritten(
         tag=chunk.tag,
         received_us=chunk.received_us,
         notes=notes,
+        once=chunk.once,
     )
     return _like(made, chunk, times if times is not None else times_ns(chunk))
 

@@ -32,7 +32,7 @@ __all__ = ["KEYS", "Forward"]
 _log = logging.getLogger(__name__)
 
 #: more of it at once is taken apart in a thread, so that it holds up nobody else (bytes)
-_IN_PLACE = 128 * 1024
+_IN_PLACE = 512 * 1024
 _SMALLER = "raise buffer_max_size (buffer_total_size: unpacked), or let the sender make smaller ones"
 
 

@@ -147,7 +147,7 @@ class CountedOrSeparated:
         return self._framing.close() if self._framing is not None else []
 
 
-class _Object(msgspec.Struct):
+class _Object(msgspec.Struct, gc=False):
     """Any JSON object: read through, nothing kept."""
 
 

@@ -18,7 +18,7 @@ JSON_TYPES = ("application/json", "application/x-ndjson", "application/ndjson", 
 FORM_TYPE = "application/x-www-form-urlencoded"
 
 
-class _Object(msgspec.Struct):
+class _Object(msgspec.Struct, gc=False):
     """Any JSON object: read through, nothing kept."""
 
 

@@ -27,7 +27,7 @@ from kubewitness.record import Chunk
 _log = logging.getLogger(__name__)
 
 #: larger bodies are taken apart in a thread, so that they hold up nobody else's small one (bytes)
-_IN_PLACE = 256 * 1024
+_IN_PLACE = 1024 * 1024
 #: what a tag is not made of
 _NO_TAG = re.compile(rb"[^0-9A-Za-z_.]")
 

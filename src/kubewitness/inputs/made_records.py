@@ -60,6 +60,7 @@ class Maker:
                     notes={i - start: note for i, note in notes.items() if start <= i < stop} if notes else None,
                     lines=True,
                     times=times[start:stop],
+                    once=not identity,
                 )
             )
             start = stop

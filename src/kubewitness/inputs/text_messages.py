@@ -32,7 +32,7 @@ TEXT_KEYS = (
 )  # fmt: skip
 
 
-class _Object(msgspec.Struct):
+class _Object(msgspec.Struct, gc=False):
     """Any JSON object: read through, nothing kept."""
 
 

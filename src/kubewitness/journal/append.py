@@ -45,7 +45,7 @@ class Append:
 
     def _chunk(self, chunk: Chunk, packed: Packed | None) -> int:
         """Stores what is new of a chunk; returns the number of its records."""
-        if chunk.keys:
+        if chunk.keys and not chunk.once:
             keys = split_keys(chunk.keys)
             fresh = self._window.fresh(keys, self._taken)
             if fresh is not None:

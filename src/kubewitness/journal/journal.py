@@ -142,7 +142,7 @@ class Journal:
 
     def _pack_early(self, chunk: Chunk, window: Window) -> Packed | None:
         """Compresses before the transaction, so that other processes wait less; not what will be taken apart."""
-        if chunk.keys and window.fresh(split_keys(chunk.keys), set()) is not None:
+        if chunk.keys and not chunk.once and window.fresh(split_keys(chunk.keys), set()) is not None:
             return None
         return pack(chunk)
 
