@@ -38,7 +38,7 @@ page-check: $(RUN) ## TypeScript and Biome over ui/
 check: lint types imports page-check ## all static checks
 
 cluster: $(DEV) ## tests against a real control plane
-	$(PYTEST) -m "cluster and not soak" -ra
+	$(PYTEST) -m "cluster and not soak and not browser" -ra
 
 crash: $(DEV) ## kill -9 at random points
 	$(PYTEST) -m "crash and not cluster and not soak" -ra -s

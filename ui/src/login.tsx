@@ -63,7 +63,7 @@ export function SignedIn() {
   return (
     <span class="signed-in">
       {info.user ?? "token"}
-      {info.namespaces && <span class="soft"> in {info.namespaces.join(", ")}</span>}
+      {(info.namespaces?.length ?? 0) > 0 && <span class="soft"> in {info.namespaces?.join(", ")}</span>}
       <button type="button" class="quiet" onClick={logout}>
         Log out
       </button>
