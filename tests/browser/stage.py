@@ -31,7 +31,7 @@ _FLAGS = (
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )
 #: ms that a page may take on a busy machine
-PATIENCE = 20_000
+PATIENCE = 60_000
 
 
 def chromium() -> str:
