@@ -20,8 +20,8 @@ REFUSED_KINDS = {
     "custom": "custom plugins are not supported",
     "plugins": "external plugins cannot be loaded",
     "stream_task": "there is no stream processor; use `kubewitness sql`",
-    "upstream": "upstream servers are not supported yet; name one host at the output",
-    "node": "upstream servers are not supported yet; name one host at the output",
+    "upstream": "upstream servers stand in a file of their own, which key `upstream` of output forward names",
+    "node": "upstream servers stand in a file of their own, which key `upstream` of output forward names",
     "extensions": "extensions are not supported",
 }
 

@@ -22,7 +22,7 @@ _PIPELINE = {"inputs": "input", "filters": "filter", "outputs": "output"}
 _REFUSED = {
     "customs": "custom plugins are not supported",
     "plugins": "external plugins cannot be loaded",
-    "upstream_servers": "upstream servers are not supported yet; name one host at the output",
+    "upstream_servers": "upstream servers stand in a file of their own, which key `upstream` of output forward names",
     "stream_processor": "there is no stream processor; use `kubewitness sql`",
     "extensions": "extensions are not supported",
 }
