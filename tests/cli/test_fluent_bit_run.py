@@ -22,7 +22,7 @@ from tests.pipeline.whole import far_side, free_port
 pytestmark = pytest.mark.timeout(120)
 
 ROOT = Path(__file__).parents[2]
-FLUENT_BIT = "import sys; from kubewitness.cli.fluent_bit import main; sys.exit(main(sys.argv[1:]))"
+FLUENT_BIT = "import sys; from kubewitness.cli import drop_in; sys.exit(drop_in())"
 COMMANDS = {
     "run": [sys.executable, "-m", "kubewitness", "run"],
     "kubewitness-fluent-bit": [sys.executable, "-c", FLUENT_BIT],

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from kubewitness.cli import early
 from kubewitness.cli.pipeline import Pipeline
 from tests.pipeline.whole import running, until
 
@@ -83,6 +84,16 @@ async def test_what_a_filter_holds_is_let_go_when_a_reload_removes_it(tmp_path: 
         write(tmp_path, "  more\n")
         await until(lambda: len(lines(tmp_path)) == 2)
     assert lines(tmp_path) == ['{"log":"1 one\\n  and"}', '{"log":"  more"}']
+
+
+async def test_a_reload_asked_for_before_anybody_could_obey_is_done_at_the_start(tmp_path: Path) -> None:
+    early.note()
+    os.kill(os.getpid(), signal.SIGHUP)
+    write(tmp_path, "one\n")
+    async with running(tmp_path, text(tmp_path), drop_in=True) as pipeline:
+        await until(lambda: pipeline.reloads == 1 and not pipeline.reloading)
+        await until(lambda: lines(tmp_path) == ['{"log":"one"}'])
+    assert not early.came()
 
 
 async def test_with_a_db_a_restart_goes_on_where_it_was_though_records_are_in_memory(tmp_path: Path) -> None:

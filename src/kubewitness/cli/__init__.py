@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import NoReturn
 
 from kubewitness import __version__
+from kubewitness.cli import early
 from kubewitness.errors import KubewitnessError
 
 #: Every command: (name, module in this package, one line of help). The module has
@@ -47,6 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     table = {name: module for name, module, _ in COMMANDS}
     if command not in table:
         return _top_level(args)
+    if command == "run":
+        early.note()
     module = importlib.import_module(f"kubewitness.cli.{table[command]}")
     parser = build_parser(command, module)
     try:
@@ -60,6 +63,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except KeyboardInterrupt:
         return 130
+
+
+def drop_in() -> int:
+    """`kubewitness-fluent-bit` (console-script entry point)."""
+    early.note()
+    return int(importlib.import_module("kubewitness.cli.fluent_bit").main())
 
 
 def build_parser(command: str, module: ModuleType) -> argparse.ArgumentParser:

@@ -33,7 +33,7 @@ log = logging.getLogger("kubewitness.run")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs until it is stopped; returns the exit code (console-script entry point)."""
+    """Runs until it is stopped; returns the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     program = Path(sys.argv[0]).name if argv is None else "kubewitness-fluent-bit"
     try:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from kubewitness.cli import early
 from kubewitness.cli.buffers import Buffer, directory_of, place_of
 from kubewitness.cli.monitoring import Monitoring
 from kubewitness.cli.pipeline_parts import Parts, Service
@@ -86,6 +87,8 @@ class Pipeline:
             loop.add_signal_handler(number, self._caught, number.name, self.stop)
         loop.add_signal_handler(signal.SIGHUP, self._caught, "SIGHUP", self.reload)
         with Buffer(place_of(self._now.tree, self._now.service, self._now.parts, self._paths)) as self._buffer:
+            if early.came():
+                self.reload()
             try:
                 while await self._generation_or_the_one_before(self._buffer):
                     pass
@@ -143,6 +146,8 @@ class Pipeline:
             supervisor.add_service("reload", partial(self._proved, supervisor, buffer))
         if self._stopping:
             supervisor.stop()
+        elif self._next is not None:  # asked for before this began
+            supervisor.hand_over()
         await supervisor.run(until_inputs_end=self._exit_on_eof)
         if self._next is None:
             log.info("[engine] service has stopped (%d pending chunks)", buffer.health()["chunks"])
