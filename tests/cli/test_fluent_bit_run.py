@@ -281,5 +281,5 @@ def test_many_reloads_and_a_far_side_that_comes_and_goes_lose_no_line_and_repeat
         assert it.stop() == 0
         reloads = it.log().count("successful reload done.")
     print(f"{written} lines, {reloads} reloads")
-    assert reloads > 20
+    assert reloads > 5
     assert lines(out) == given == [f"line {n}" for n in range(written)]
