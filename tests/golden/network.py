@@ -30,7 +30,7 @@ from fluent.sender import EventTime, FluentSender
 from tests.outputs.test_forward import Aggregator
 from tests.outputs.test_s3 import Bucket
 
-_SECONDS = 20.0
+_SECONDS = 60.0
 #: name -> lines of what a far side was sent
 FarSides = dict[str, Callable[[], list[str]]]
 

@@ -54,7 +54,7 @@ class Sender(ABC):
     @contextlib.asynccontextmanager
     async def listening(self, sink: Sink, **keys: str) -> AsyncIterator[Any]:
         async with running(self.source(**keys), sink) as (source, task):
-            await until(lambda: task.done() or source.port, 10)
+            await until(lambda: task.done() or source.port)
             if task.done():
                 task.result()
             yield source

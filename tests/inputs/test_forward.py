@@ -33,7 +33,7 @@ from tests.inputs.running import running, until
 from tests.inputs.sinks import Kept
 from tests.outputs.test_es import logs
 
-pytestmark = pytest.mark.timeout(30)
+pytestmark = pytest.mark.timeout(90)
 
 NS = 1_700_000_000_123_456_789
 TIME = msgpack.ExtType(0, struct.pack(">II", NS // 10**9, NS % 10**9))
@@ -44,7 +44,7 @@ async def listening(sink: Any, *, default_tag: str = "forward.0", **keys: str) -
     given = {"listen": "127.0.0.1", "port": "0", **{k.replace("__", "."): v for k, v in keys.items()}}
     source = Forward(given, default_tag=default_tag)
     async with running(source, sink) as (_, task):
-        await until(lambda: task.done() or source.health()["listening"], 10)
+        await until(lambda: task.done() or source.health()["listening"])
         if task.done():
             task.result()
         yield source
@@ -58,7 +58,7 @@ async def say(source: Forward, *messages: Any, answers: int = 0) -> list[Any]:
     for message in messages:
         writer.write(message if isinstance(message, bytes) else msgpack.packb(message))
     writer.write_eof()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while data := await reader.read(65536):
             unpacker.feed(data)
             found += unpacker
@@ -213,7 +213,7 @@ async def test_tls_with_a_client_certificate_and_one_that_is_replaced(tmp_path: 
         key.write_bytes(replaced[1].read_bytes())
         crt.write_bytes(replaced[0].read_bytes())
         renewed = theirs | shown | {"tls.ca_file": str(tmp_path / "new-ca.crt")}
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while len(kept(sink)) < 2:
                 with contextlib.suppress(Retry):
                     await ForwardOutput(renewed).write([Delivery(1, logs('{"n":4}'))])
@@ -441,7 +441,7 @@ async def test_a_message_over_the_limit_is_refused_also_when_only_its_entries_ar
 async def test_who_is_silent_in_the_handshake_is_given_up() -> None:
     async with listening(Kept(), shared_key="k", net__accept_timeout="200ms") as source:
         reader, writer = await asyncio.open_connection("127.0.0.1", source.port)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await reader.read()
             assert await reader.read() == b""
         writer.close()

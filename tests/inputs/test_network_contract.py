@@ -19,7 +19,7 @@ from tests.inputs.running import until
 from tests.inputs.senders import SENDERS, STREAMS, Sender, numbers, numbers_of
 from tests.inputs.sinks import Kept
 
-pytestmark = pytest.mark.timeout(30)
+pytestmark = pytest.mark.timeout(90)
 
 
 @pytest.fixture(params=STREAMS, ids=lambda sender: sender.name)
@@ -36,7 +36,7 @@ def any_sender(request: pytest.FixtureRequest, tmp_path: Path) -> Sender:
 
 
 async def arrived(sink: Kept, count: int) -> None:
-    await until(lambda: len(numbers(sink)) >= count, 10)
+    await until(lambda: len(numbers(sink)) >= count)
 
 
 async def test_what_is_sent_is_kept_once_and_in_order(any_sender: Sender) -> None:
@@ -87,7 +87,7 @@ async def test_a_full_journal_refuses_or_holds_back_and_loses_nothing(
             if not await sending:
                 assert source.health()["refused_full"] == 1
                 assert await sender.send(source, message)
-            await until(lambda: len(delivered) >= len(said), 10)
+            await until(lambda: len(delivered) >= len(said))
             delivering.cancel()
         await committer.close()
     assert sorted(delivered) == said

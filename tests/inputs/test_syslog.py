@@ -31,7 +31,7 @@ from tests.inputs.running import running, until
 from tests.inputs.sinks import Kept
 from tests.outputs.test_es import logs
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(90)
 
 RSYSLOGD = shutil.which("rsyslogd") or shutil.which("rsyslogd", path="/usr/sbin")
 OLD = b"<34>Oct 11 22:14:15 web su[12]: 'su root' failed"
@@ -43,7 +43,7 @@ async def listening(sink: Kept, **keys: str) -> AsyncIterator[Syslog]:
     given = {"listen": "127.0.0.1", "port": "0", **{k.replace("__", "."): v for k, v in keys.items()}}
     source = Syslog(given)
     async with running(source, sink) as (_, task):
-        await until(lambda: task.done() or source.health()["listening"], 10)
+        await until(lambda: task.done() or source.health()["listening"])
         if task.done():
             task.result()
         yield source
@@ -141,7 +141,7 @@ async def test_what_rsyslog_sends_on_is_understood(how: str, tmp_path: Path) -> 
                 handler.close()
 
             await asyncio.to_thread(log)
-            await until(lambda: len(kept(sink)) >= 20, 20)
+            await until(lambda: len(kept(sink)) >= 20)
         assert source.health()["unparsed"] == 0
     records = [r for r in kept(sink) if r["ident"] == "shop"]
     assert [r["message"].strip() for r in records] == [f"n={n}" for n in range(20)]

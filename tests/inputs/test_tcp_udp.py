@@ -20,14 +20,14 @@ from tests.inputs.certificates import Authority
 from tests.inputs.running import running, until
 from tests.inputs.sinks import Kept
 
-pytestmark = pytest.mark.timeout(30)
+pytestmark = pytest.mark.timeout(90)
 
 
 @contextlib.asynccontextmanager
 async def listening(plugin: type[Any], sink: Kept, **keys: str) -> AsyncIterator[Any]:
     source = plugin({"listen": "127.0.0.1", "port": "0", **{k.replace("__", "."): v for k, v in keys.items()}})
     async with running(source, sink) as (_, task):
-        await until(lambda: task.done() or source.port, 10)
+        await until(lambda: task.done() or source.port)
         if task.done():
             task.result()
         yield source

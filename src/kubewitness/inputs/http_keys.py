@@ -44,7 +44,8 @@ KEYS = (
     Key("oauth2.allowed_audience", doc=_NOTHING + "see `oauth2.validate`"),
     Key("oauth2.allowed_clients", doc=_NOTHING + "see `oauth2.validate`", multi=True),
     Key("oauth2.jwks_refresh_interval", "int", "300", _NOTHING + "see `oauth2.validate`"),
-    *NET_KEYS, *TLS_KEYS,
+    Key("net.keepalive", "bool", "on", "off: a connection ends with its first answer"),
+    *(key for key in NET_KEYS if key.name != "net.keepalive"), *TLS_KEYS,
     # ours
     Key("buffer_total_size", "size", "64M", "all bodies in flight together (not in Fluent Bit)"),
     Key("token_file", doc="bearer token that clients must show, read at each request (not in Fluent Bit)"),

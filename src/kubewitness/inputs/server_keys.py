@@ -43,7 +43,7 @@ NET_KEYS = (
     Key("net.accept_timeout_log_error", "bool", "on", _NOTHING + "what fails is told once"),
     Key("net.io_timeout", "seconds", "0s", "seconds without a byte until a client that has not said all of its message "
         "is given up; 0: 60"),
-    Key("net.keepalive", "bool", "on", "off: an HTTP connection ends with its first answer"),
+    Key("net.keepalive", "bool", "on", _NOTHING + "a connection lasts until its client ends it"),
     Key("max_connections", "int", "0", "connections at once; 0: 256"),
 )  # fmt: skip
 
