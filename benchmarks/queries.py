@@ -64,7 +64,9 @@ def _timed(ask: Callable[[str, str], Any], namespace: str, name: str) -> float:
 
 def _questions(store: Any) -> list[tuple[str, Callable[[str, str], Any]]]:
     from kubewitness.formats.names import object_key
-    from kubewitness.questions import timeline, who
+    from kubewitness.questions import board, complete, line, states, timeline, who
+    from kubewitness.questions import histogram as histogram_of
+    from kubewitness.questions.filters import Condition, Filter
     from kubewitness.questions.targets import parse_target
 
     def who_evicted(namespace: str, name: str) -> Any:
@@ -93,7 +95,38 @@ def _questions(store: Any) -> list[tuple[str, Callable[[str, str], Any]]]:
         with store.session() as s:
             return s.query("SELECT time_bucket(INTERVAL 1 HOUR, ts) AS hour, verb, count(*) FROM audit GROUP BY 1, 2")
 
+    def whole_board(_namespace: str, _name: str) -> Any:
+        with store.session() as s:
+            return board.ask(s, board.BoardQuestion(Filter())).rows
+
+    def filtered_board(namespace: str, _name: str) -> Any:
+        with store.session() as s:
+            return board.ask(s, board.BoardQuestion(Filter([Condition("namespace", "=", namespace)]))).marks.t
+
+    def whole_histogram(_namespace: str, _name: str) -> Any:
+        with store.session() as s:
+            return histogram_of.ask(s, histogram_of.HistogramQuestion(Filter())).series
+
+    def states_of(namespace: str, name: str) -> Any:
+        with store.session() as s:
+            ref = parse_target([f"pod/{name}"], namespace=namespace, cluster="default")
+            return states.ask(s, states.StatesQuestion([ref]))[0].segments
+
+    def completed(_namespace: str, name: str) -> Any:
+        with store.session() as s:
+            return complete.ask(s, f"who evicted {name[:6]}").items
+
+    def understood(_namespace: str, name: str) -> Any:
+        with store.session() as s:
+            return line.understand(s, f"who evicted {name}").understood
+
     return [
+        ("`board` of everything: 500 rows, bins", whole_board),
+        ("`board` of one namespace: its marks", filtered_board),
+        ("`histogram` of everything", whole_histogram),
+        ("`states` of a pod", states_of),
+        ("`complete`: who evicted web-5...", completed),
+        ("`line`: who evicted <pod>", understood),
         ("`who evicted pod/...`: drain, by whom", who_evicted),
         ("`timeline pod/...`", whole_timeline),
         ("one object's rows (SQL)", rows_of),

@@ -63,24 +63,42 @@ class Served:
 @pytest.fixture(scope="module")
 def cluster(binaries: Binaries) -> Iterator[ControlPlane]:
     with ControlPlane(Options(nodes=(), controllers=False, scheduler=False), binaries) as cluster:
-        kubectl = cluster.kubectl_of("admin")
         for namespace in ("shop", "vault"):
-            kubectl("create", "namespace", namespace)
-            kubectl("create", "configmap", f"{namespace}-settings", f"--from-literal=of={namespace}", "-n", namespace)
-            kubectl("create", "secret", "generic", f"{namespace}-keys", "--from-literal=k=v", "-n", namespace)
-            kubectl("delete", "configmap", f"{namespace}-settings", "-n", namespace)
+            make(cluster, "/api/v1/namespaces", "Namespace", namespace)
+            inside = f"/api/v1/namespaces/{namespace}"
+            make(cluster, f"{inside}/configmaps", "ConfigMap", f"{namespace}-settings", data={"of": namespace})
+            make(cluster, f"{inside}/secrets", "Secret", f"{namespace}-keys", stringData={"k": "v"})
+            cluster.api("admin").request("DELETE", f"{inside}/configmaps/{namespace}-settings")
         for name in ("team", "operator", "nobody", "watcher", "kubewitness"):
-            kubectl("create", "serviceaccount", name, "-n", "default")
-        account = "--serviceaccount=default:"
-        kubectl("create", "rolebinding", "team", f"--clusterrole={_TEAM}", account + "team", "-n", "shop")
-        kubectl("create", "clusterrolebinding", "operator", "--clusterrole=cluster-admin", account + "operator")
-        kubectl("create", "clusterrolebinding", "watcher", f"--clusterrole={_TEAM}", account + "watcher")
-        kubectl("create", "clusterrolebinding", "kw", "--clusterrole=system:auth-delegator", account + "kubewitness")
+            make(cluster, "/api/v1/namespaces/default/serviceaccounts", "ServiceAccount", name)
+        bind(cluster, "team", _TEAM, namespace="shop")
+        bind(cluster, "operator", "cluster-admin")
+        bind(cluster, "watcher", _TEAM)
+        bind(cluster, "kubewitness", "system:auth-delegator")
         yield cluster
 
 
+def make(cluster: ControlPlane, path: str, kind: str, name: str, **rest: Any) -> None:
+    reply = cluster.api("admin").request("POST", path, {"kind": kind, "metadata": {"name": name}, **rest})
+    assert reply.status == 201, reply
+
+
+def bind(cluster: ControlPlane, name: str, role: str, namespace: str = "") -> None:
+    """Gives a role to the service account of that name: in one namespace, or everywhere."""
+    group = "rbac.authorization.k8s.io"
+    ref = {"apiGroup": group, "kind": "ClusterRole", "name": role}
+    subjects = [{"kind": "ServiceAccount", "name": name, "namespace": "default"}]
+    kind, place = ("RoleBinding", f"namespaces/{namespace}/rolebindings") if namespace else ("ClusterRoleBinding", "")
+    path = f"/apis/{group}/v1/{place or 'clusterrolebindings'}"
+    body = {"apiVersion": f"{group}/v1", "roleRef": ref, "subjects": subjects}
+    make(cluster, path, kind, name, **body)
+
+
 def token_of(cluster: ControlPlane, name: str) -> str:
-    return cluster.kubectl_of("admin")("create", "token", name, "-n", "default").strip()
+    path = f"/api/v1/namespaces/default/serviceaccounts/{name}/token"
+    body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+    token: str = cluster.api("admin").request("POST", path, body).json()["status"]["token"]
+    return token
 
 
 @pytest.fixture(scope="module")
@@ -170,11 +188,11 @@ def test_an_operator_sees_everything_and_somebody_without_rights_nothing(served:
 
 
 def test_a_token_that_is_revoked_stops_working(served: Served, cluster: ControlPlane) -> None:
-    kubectl = cluster.kubectl_of("admin")
-    kubectl("create", "serviceaccount", "leaver", "-n", "default")
+    accounts = "/api/v1/namespaces/default/serviceaccounts"
+    make(cluster, accounts, "ServiceAccount", "leaver")
     token = token_of(cluster, "leaver")
     assert served.get("/api/v1/examples", token)[0] == 200
-    kubectl("delete", "serviceaccount", "leaver", "-n", "default")
+    cluster.api("admin").request("DELETE", f"{accounts}/leaver")
     began = time.monotonic()
     until("the end of the login", lambda: served.get("/api/v1/examples", token)[0] == 401, seconds=TOKEN_SECONDS + 20)
     assert time.monotonic() - began < TOKEN_SECONDS + 20

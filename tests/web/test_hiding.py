@@ -141,11 +141,11 @@ async def test_what_is_beside_the_questions_tells_nothing_either(bob: Client, hi
     for path in others:
         if path == "/api/v1/tail":
             continue
-        response = await bob.get(path, params={"query": "SELECT * FROM audit"} if path.endswith("sql") else {})
+        response = await bob.get(path, params={"query": "SELECT name, uri FROM audit"} if path.endswith("sql") else {})
         assert hidden.told(await response.text(), "") == [], path
     assert (await bob.get("/metrics")).status == 403
     assert (await (await bob.get("/api/v1/status")).json()).keys() == {"recorder"}
-    posted = await bob.post("/api/v1/sql", json={"query": "SELECT raw, * FROM audit"})
+    posted = await bob.post("/api/v1/sql", json={"query": "SELECT raw FROM audit ORDER BY ts LIMIT 300"})
     assert posted.status == 200
     assert hidden.told(await posted.text(), "") == []
     async with bob.get("/api/v1/tail?since=1h") as stream:

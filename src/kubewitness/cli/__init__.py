@@ -21,6 +21,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("record", "record", "record the cluster that kubeconfig (or the pod's service account) reaches"),
     ("run", "run", "run a pipeline file"),
     ("import", "import_", "read audit logs, Events and other captures into the store"),
+    ("ask", "ask", "ask in your own words; without any: questions that this store can answer"),
     ("who", "who", "who or what did it: the cause chain of an effect"),
     ("trace", "trace", "what followed: everything that one request set off, as a tree"),
     ("timeline", "timeline", "everything known about one object, in order"),

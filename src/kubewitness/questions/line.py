@@ -94,6 +94,7 @@ def _split(text: str) -> _Words:
         words = shlex.split(text)
     except ValueError:  # an open quote
         words = text.split()
+    words[-1] = words[-1].rstrip("?") or words[-1]
     if words[:1] == ["kubewitness"]:
         words = words[1:]
     elif words[:2] == ["kubectl", "witness"]:
