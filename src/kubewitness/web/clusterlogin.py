@@ -1,4 +1,4 @@
-"""Log in with a token of the cluster, and see what it lets that user read (docs/decisions/0010-access.md).
+"""Log in with a token of the cluster, and see what it lets that user read (docs/decisions/0014-access.md).
 
 The API server is asked whose token it is (TokenReview) and what that user may do (SubjectAccessReview), again when the
 answers are so many seconds old: a revoked token or right stops working then. Whatever cannot be told is not shown.
