@@ -21,8 +21,9 @@ def test_the_api_server_accepts_the_manifests_and_grants_exactly_these_rights(bi
         kubectl("create", "namespace", "kubewitness")  # a dry run in a namespace needs the namespace
         kubectl("create", "namespace", "kubewitness-agent")
         kubectl("create", "serviceaccount", "default", "-n", "default")  # no controller makes it here
-        for part in ("recorder", "admission", "agent-daemonset"):
-            printed = kubectl("apply", "--dry-run=server", "-f", "-", stdin=manifest(part))
+        parts = [manifest(part) for part in ("recorder", "admission", "agent-daemonset")]
+        for text in (*parts, manifest("agent-daemonset", metadata=True)):
+            printed = kubectl("apply", "--dry-run=server", "-f", "-", stdin=text)
             assert "(server dry run)" in printed
             print(printed)
         # A server before 1.28 knows no native sidecars: it refuses the probes of an init container. All else it takes.
