@@ -228,6 +228,7 @@ async def test_without_an_api_server_records_wait_once_and_go_on_and_it_says_so(
     async with running(fake, ("kube_meta_wait", "200ms")) as recording:
         assert "pod_id" not in await recording.line()
         assert recording.filter.missing(lines_of(log_file("other"), cri("x"))) is None
+        await until(lambda: recording.health["pods"]["state"] == "failing")
         health = recording.health
         assert (health["missing"], health["pods"]["state"], health["pods"]["timeouts"]) == (1, "failing", 1)
         assert "Cannot connect" in health["pods"]["last_error"]
@@ -413,4 +414,4 @@ async def test_a_kubelet_that_lets_nobody_in_is_told_of(tmp_path: Path) -> None:
         (tmp_path / "token").write_text("another-token")
         async with running("http://127.0.0.1:9", *keys, ("kube_meta_wait", "100ms")) as recording:
             assert "pod_id" not in await recording.line()
-            assert "does not accept our credentials" in recording.health["pods"]["last_error"]
+            await until(lambda: "does not accept our credentials" in recording.health["pods"]["last_error"])

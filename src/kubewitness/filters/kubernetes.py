@@ -196,7 +196,8 @@ class Kubernetes:
         kept: list[int] = []
         changes: dict[int, bytes] = {}
         times: dict[int, int] = {}
-        for i, raw in enumerate(objects(chunk)):
+        shown = objects(chunk)
+        for i, raw in enumerate(shown):
             if only_objects and not may_merge(raw):
                 kept.append(i)
                 continue
@@ -221,7 +222,7 @@ class Kubernetes:
         if not kept:
             return []
         left = chunk.select(kept)
-        return [rewritten(left, changes, _timed(left, times) if times else None)]
+        return [rewritten(left, changes, _timed(left, times) if times else None, shown=[shown[i] for i in kept])]
 
     def _merged(
         self, fields: dict[str, Any], said: _Said, stream: str | None

@@ -32,13 +32,20 @@ def objects(chunk: Chunk) -> Sequence[bytes]:
 
 
 def rewritten(
-    chunk: Chunk, changes: Mapping[int, bytes], times: array[int] | None = None, *, redacted: bool = False
+    chunk: Chunk,
+    changes: Mapping[int, bytes],
+    times: array[int] | None = None,
+    *,
+    redacted: bool = False,
+    shown: Sequence[bytes] | None = None,
 ) -> Chunk:
     """The chunk with the JSON of these records (by index) replaced and flagged. `times`: if they changed as well;
-    `redacted`: something was taken out of them for good."""
+    `redacted`: something was taken out of them for good; `shown`: `objects(chunk)`, of who has it already."""
     if not changes and times is None:
         return chunk
-    shown = list(chunk.records()) if _form(chunk) == chunk.form and not chunk.also else list(objects(chunk))
+    if shown is None:
+        shown = list(chunk.records()) if _form(chunk) == chunk.form and not chunk.also else objects(chunk)
+    shown = list(shown)
     notes = _notes(chunk)
     for i, new in changes.items():
         shown[i] = new
