@@ -198,14 +198,14 @@ async def test_pods_that_are_slow_to_be_had_are_waited_for_together_and_hold_up_
             await asyncio.sleep(60)
 
     server.faults.append(slow)
-    async with running(server, ("kube_meta_wait", "300ms")) as recording:
+    async with running(server, ("kube_meta_wait", "1s")) as recording:
         await until(lambda: recording.health["pods"]["known"] == 1)
         strangers = [lines_of(log_file(f"stranger-{i}"), cri("x")) for i in range(20)]
         other = Recording(recording.filter)
         waiting = asyncio.create_task(recording.say(*strangers))
-        await asyncio.sleep(0)
+        await until(lambda: recording.health["pods"]["waits"] == 20)
+        assert recording.health["pods"]["timeouts"] == 0  # all of them wait at once
         assert (await other.line())["pod_id"] == "uid-web-1"
-        assert recording.health["pods"]["waits"] == 20  # all of them at once
         said = await waiting
         assert recording.health["pods"]["timeouts"] == 20
         assert {frozenset(s) for s in said} == {
