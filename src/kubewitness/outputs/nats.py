@@ -181,19 +181,24 @@ class NatsOutput:
             more["token"] = self._token.value()
         if self._credentials:
             more["user_credentials"] = self._credentials
+        told: list[Exception] = []
+
+        async def note(error: Exception) -> None:
+            told[:] = [error]  # the library would log it beside what the call raises
+
         try:
             async with asyncio.timeout(self._connect_seconds or None):
                 self._client = await nats.connect(
                     f"{'tls' if self._tls.on else 'nats'}://{self._place}",
                     name="kubewitness",
                     allow_reconnect=False,
-                    error_cb=_quiet,
+                    # The engine tries again; the library would, until the time is over, and not say why.
+                    max_reconnect_attempts=1,
+                    reconnect_time_wait=0,
+                    error_cb=note,
                     **more,
                 )
         except (nats.errors.Error, OSError, TimeoutError) as e:
-            raise Retry(f"{self._place}: {str(e) or 'no answer in time'}") from e
+            reason = told[-1] if told and isinstance(e, nats.errors.NoServersError) else e
+            raise Retry(f"{self._place}: {getattr(reason, 'strerror', None) or reason or 'no answer in time'}") from e
         return self._client
-
-
-async def _quiet(error: Exception) -> None:
-    """What fails is told by the call that fails; the library would log it beside."""
