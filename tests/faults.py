@@ -8,6 +8,7 @@ such tests and writes the page.
 from __future__ import annotations
 
 import ast
+import re
 import time
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator
@@ -15,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests.outputs.fault_list import COMBINATIONS, FAULTS
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "reliability.md"
@@ -35,6 +38,22 @@ audit trail the recorder's own listener (real HTTP and TLS) or real files.
 """
 
 
+OUTPUTS_HEAD = """
+# Outputs, and what their far sides' faults cost
+
+Each cell: of so many records, so many were lost and so many arrived twice, by what the far side took (`make crash`,
+tests/outputs/test_faults.py). *down*: not there at first, and gone again in between; *down 10 min*: on a fake clock,
+the waits between tries being all that differs from the long form (`make soak`, benchmarks/soak-output-down.log);
+*slow*: half a second late, which is later than is waited for where there is an answer; *cut*: the connection breaks
+in the middle of a body; *429*, *500*: told so (Kafka: not enough replicas); *half*: half of a batch is accepted;
+*clock jump*: a day forward, a day back; *disk full*: a file cannot grow. A cell that is empty has no test: the fault
+cannot be had there, or is the engine's alone (the journal and the file of what was set aside, above). `tcp` and
+`syslog` have no acknowledgement: what is on its way when a connection breaks is lost, by the protocol. What arrives
+twice does so where the far side cannot tell (docs/outputs.md).
+
+"""
+
+
 @dataclass
 class Row:
     """One fault over all its tests' variants."""
@@ -50,6 +69,8 @@ class Row:
 class Matrix:
     def __init__(self) -> None:
         self.rows: dict[str, Row] = {}
+        #: (output, fault) -> said, lost, twice
+        self.outputs: dict[tuple[str, str], tuple[int, int, int]] = {}
 
     def add(self, name: str, on: str, test: str, said: int, lost: int, twice: int, seconds: float) -> None:
         row = self.rows.setdefault(name, Row(on, set()))
@@ -59,7 +80,24 @@ class Matrix:
         row.twice += twice
         row.seconds = max(row.seconds, seconds)
 
+    def add_output(self, output: str, fault: str, counts: tuple[int, int, int]) -> None:
+        self.outputs[output, fault] = counts
+
+    def _outputs(self) -> str:
+        rows = [f"| output | {' | '.join(FAULTS)} |", "|---" * (len(FAULTS) + 1) + "|"]
+        for output in sorted({output for output, _ in self.outputs}):
+            cells = [_cell(self.outputs.get((output, fault))) for fault in FAULTS]
+            rows.append(f"| `{output}` | {' | '.join(cells)} |")
+        return OUTPUTS_HEAD + "\n".join(rows) + "\n"
+
     def keep(self, page: str) -> None:
+        """What did not run this time, if there is still such a test."""
+        self._keep_rows(page.partition("\n# ")[0])
+        for key, counts in shown_outputs(page).items():
+            if key in COMBINATIONS:
+                self.outputs.setdefault(key, counts)
+
+    def _keep_rows(self, page: str) -> None:
         """Rows of the page whose tests did not run this time, if there are still such tests."""
         played = set(reported())
         for line in page.splitlines():
@@ -76,7 +114,7 @@ class Matrix:
             lines.append(
                 f"| {name} | {row.on} | {row.said} | {row.lost} | {row.twice} | {row.seconds:.1f} s | {tests} |"
             )
-        return HEAD + "\n".join(lines) + "\n"
+        return HEAD + "\n".join(lines) + "\n" + self._outputs()
 
 
 class Fault:
@@ -124,8 +162,58 @@ def reported() -> Iterator[tuple[str, str]]:
 
 def shown(page: str) -> dict[str, set[str]]:
     """Fault -> tests, as the page has them."""
-    rows = [line.split(" | ") for line in page.splitlines() if line.startswith("| ")][1:]
+    rows = [line.split(" | ") for line in page.partition("\n# Outputs")[0].splitlines() if line.startswith("| ")][1:]
     return {row[0].removeprefix("| "): set(row[-1].removesuffix(" |").split(", ")) for row in rows}
+
+
+_CELL = re.compile(r"(\d+): (\d+) lost, (\d+) twice")
+
+
+def _cell(counts: tuple[int, int, int] | None) -> str:
+    return "" if counts is None else f"{counts[0]}: {counts[1]} lost, {counts[2]} twice"
+
+
+def shown_outputs(page: str) -> dict[tuple[str, str], tuple[int, int, int]]:
+    """(output, fault) -> (said, lost, twice), as the page has them."""
+    found = {}
+    for line in page.partition("\n# Outputs")[2].splitlines():
+        if line.startswith("| `"):
+            output, *cells = [cell.strip() for cell in line.strip("|").split("|")]
+            for name, cell in zip(FAULTS, cells, strict=True):
+                if counts := _CELL.fullmatch(cell):
+                    found[output.strip("` "), name] = (int(counts[1]), int(counts[2]), int(counts[3]))
+    return found
+
+
+class OutputFault:
+    """What fixture `output_fault` gives."""
+
+    def __init__(self, matrix: Matrix) -> None:
+        self._matrix = matrix
+
+    def __call__(
+        self,
+        output: str,
+        fault: str,
+        said: Iterable[Hashable],
+        kept: Iterable[Hashable],
+        *,
+        once: bool = False,
+        may_lose: bool = False,
+    ) -> None:
+        """`once`: the far side recognises what comes twice. `may_lose`: nobody acknowledges there."""
+        assert (output, fault) in COMBINATIONS
+        wanted, got = Counter(said), Counter(kept)
+        lost, twice = wanted.keys() - got.keys(), [key for key, n in got.items() if n > 1]
+        self._matrix.add_output(output, fault, (len(wanted), len(lost), len(twice)))
+        assert not got.keys() - wanted.keys(), "something arrived that was not said"
+        assert not lost or may_lose, f"{len(lost)} of {len(wanted)} lost, e.g. {list(lost)[:3]}"
+        assert not twice or not once, f"{len(twice)} arrived more than once, e.g. {twice[:3]}"
+
+
+@pytest.fixture
+def output_fault(request: pytest.FixtureRequest) -> OutputFault:
+    return OutputFault(request.config.stash[MATRIX])
 
 
 @pytest.fixture

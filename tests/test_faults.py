@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.faults import PAGE, Fault, Matrix, reported, shown
+from tests.faults import PAGE, Fault, Matrix, reported, shown, shown_outputs
 from tests.inputs.events_docs import FAULTS
+from tests.outputs.fault_list import COMBINATIONS
 
 
 def test_the_page_has_every_fault_that_a_test_plays_and_no_other() -> None:
@@ -16,9 +17,18 @@ def test_the_page_has_every_fault_that_a_test_plays_and_no_other() -> None:
 
 
 def test_nothing_on_the_page_is_lost_or_doubled() -> None:
-    rows = [line.split(" | ") for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("| ")][1:]
+    page = PAGE.read_text(encoding="utf-8").partition("\n# Outputs")[0]
+    rows = [line.split(" | ") for line in page.splitlines() if line.startswith("| ")][1:]
     assert len(rows) > 40
     assert {(row[3], row[4]) for row in rows} == {("0", "0")}
+
+
+def test_the_page_has_every_output_under_every_fault_that_it_is_tried_under() -> None:
+    shown = shown_outputs(PAGE.read_text(encoding="utf-8"))
+    assert set(shown) == set(COMBINATIONS), "run `make reliability`"
+    assert {output for (output, fault), (_, lost, _) in shown.items() if lost} <= {"syslog", "tcp"}
+    twice = {output for (output, _), (_, _, n) in shown.items() if n}
+    assert not twice & {"alertmanager", "es", "opensearch", "kafka", "nats", "file", "prometheus_remote_write"}
 
 
 def test_every_fault_known_from_another_collector_is_on_the_page() -> None:
