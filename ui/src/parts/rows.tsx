@@ -31,12 +31,9 @@ export function Rows({ rows, caption, near = null }: Props) {
         <thead>
           <tr>
             <th scope="col">when ({zoneShort(rows[0]?.when)})</th>
-            <th scope="col">source</th>
             <th scope="col">actor</th>
-            <th scope="col">action</th>
-            <th scope="col">object</th>
+            <th scope="col">what</th>
             <th scope="col">outcome</th>
-            <th scope="col">summary</th>
             <th scope="col">record</th>
           </tr>
         </thead>
@@ -74,19 +71,17 @@ function Line({ row, open, toggle, marked }: { row: Row; open: boolean; toggle: 
         <td class="nowrap">
           <Time when={row.when} zoned={false} />
         </td>
-        <td>{row.source}</td>
         <td class="actor-cell">
           {row.actor ? row.source === "audit" ? <UserLink user={row.actor} /> : row.actor : ""}
         </td>
-        <td>
-          {row.action}
-          {row.count > 1 && <span class="soft"> × {row.count}</span>}
-        </td>
-        <td class="object-cell">
-          <ObjectLink object={row.object} />
+        <td class="what-cell">
+          {row.action} {row.object && <ObjectLink object={row.object} />}
+          <span class="soft">
+            {row.count > 1 && ` × ${row.count}`} {row.source}
+          </span>
+          <div class="said">{row.summary}</div>
         </td>
         <td class={outcomeClass(row)}>{row.outcome}</td>
-        <td class="summary-cell">{row.summary}</td>
         <td>
           <button type="button" class="quiet" aria-expanded={open} onClick={toggle}>
             {open ? "hide" : "show"}
@@ -95,7 +90,7 @@ function Line({ row, open, toggle, marked }: { row: Row; open: boolean; toggle: 
       </tr>
       {open && (
         <tr>
-          <td colSpan={8}>
+          <td colSpan={5}>
             <Evidence id={row.id} />
           </td>
         </tr>
