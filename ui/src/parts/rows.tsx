@@ -14,6 +14,15 @@ function outcomeClass(row: Row): string {
   return "";
 }
 
+/** What the summary says beside actor, action and object, which have their own places. */
+function beside(row: Row): string {
+  for (const known of [`${row.actor} ${row.action} ${row.object}`, row.action]) {
+    if (row.summary === known) return "";
+    if (row.summary.startsWith(`${known}: `)) return row.summary.slice(known.length + 2);
+  }
+  return row.summary;
+}
+
 interface Props {
   rows: Row[];
   caption: string;
@@ -79,7 +88,7 @@ function Line({ row, open, toggle, marked }: { row: Row; open: boolean; toggle: 
           <span class="soft">
             {row.count > 1 && ` × ${row.count}`} {row.source}
           </span>
-          <div class="said">{row.summary}</div>
+          <div class="said">{beside(row)}</div>
         </td>
         <td class={outcomeClass(row)}>{row.outcome}</td>
         <td>
