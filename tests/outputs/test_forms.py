@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,17 @@ async def test_stdout_has_fluent_bits_forms(form: str, out: str, capfd: pytest.C
     output = StdoutOutput({"format": form})
     await output.write([Delivery(1, logs(*RECORDS))])
     assert capfd.readouterr().out == out
+
+
+async def test_stdout_writes_otlp_as_json_a_line_a_chunk(capfd: pytest.CaptureFixture[str]) -> None:
+    output = StdoutOutput({"format": "otlp_json"})
+    await output.write([Delivery(1, logs(*RECORDS)), Delivery(2, logs('{"SeverityText":"WARN"}'))])
+    requests = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    (first, second), (third,) = (r["resourceLogs"][0]["scopeLogs"][0]["logRecords"] for r in requests)
+    assert first["timeUnixNano"] == "1700000000123456789"
+    assert {"key": "b", "value": {"intValue": "1"}} in first["body"]["kvlistValue"]["values"]
+    assert second["body"]["kvlistValue"]["values"][0]["key"] == "a"
+    assert third["severityText"] == "WARN"
 
 
 async def written(directory: Path, *records: str, **keys: str) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import builtins
 import json
+import sys
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from kubewitness.contracts import Delivery, Partly
 from kubewitness.errors import Retry, UsageError
 from kubewitness.outputs.opentelemetry import OpentelemetryOutput
+from kubewitness.outputs.stdout import StdoutOutput
 from tests.outputs.far_side import FarSide
 from tests.outputs.sides import OtlpSide, strict_json
 from tests.outputs.test_es import logs
@@ -138,14 +140,8 @@ async def test_an_answer_that_is_none_of_otlp_delivers_nothing() -> None:
         await output.close()
 
 
-def test_without_its_packages_it_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = builtins.__import__
-
-    def without(name: str, *args: Any, **more: Any) -> Any:
-        if name == "kubewitness.outputs" and "otlp_records" in (args[2] or ()):
-            raise ImportError(name)
-        return real(name, *args, **more)
-
-    monkeypatch.setattr(builtins, "__import__", without)
+@pytest.mark.parametrize("made", [lambda: OpentelemetryOutput({}), lambda: StdoutOutput({"format": "otlp_json"})])
+def test_without_its_packages_it_names_the_extra(made: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "kubewitness.outputs.otlp_records", None)
     with pytest.raises(UsageError, match=r"pip install 'kubewitness\[opentelemetry\]'"):
-        OpentelemetryOutput({})
+        made()

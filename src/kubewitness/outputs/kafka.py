@@ -4,7 +4,6 @@ connection's retries (an idempotent producer). Needs `kubewitness[kafka]`; the c
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -15,6 +14,7 @@ from kubewitness.errors import Retry, UsageError
 from kubewitness.formats.accessor import path_of, text_of, value_at
 from kubewitness.outputs.client_tls import ClientTls
 from kubewitness.outputs.dates import Dates
+from kubewitness.outputs.extras import need
 from kubewitness.outputs.kafka_keys import KEYS, client_options
 from kubewitness.outputs.lines import objects
 from kubewitness.outputs.records import event, fields_of, outcome, stamps_ns
@@ -37,8 +37,7 @@ class KafkaOutput:
     def __init__(self, keys: Mapping[str, str], name: str = "kafka") -> None:
         what = f"output {name}"
         opts = Options(what, keys, KEYS)
-        if importlib.util.find_spec("aiokafka") is None:
-            raise UsageError(f"{what}: it needs more packages; install them with: pip install 'kubewitness[kafka]'")
+        need(what, "aiokafka", "kafka")
         self.name = name
         self._brokers = opts.items("brokers")
         self._topics = opts.items("topics")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import importlib.util
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,10 +16,11 @@ import msgspec
 
 from kubewitness.config.keys import Key, Options
 from kubewitness.contracts import Delivery
-from kubewitness.errors import Refused, Retry, UsageError
+from kubewitness.errors import Refused, Retry
 from kubewitness.formats.accessor import Template
 from kubewitness.outputs.client_tls import TLS_KEYS, ClientTls
 from kubewitness.outputs.credentials import Secret, secret_keys
+from kubewitness.outputs.extras import need
 from kubewitness.outputs.http_keys import NET_KEYS, place
 from kubewitness.outputs.lines import objects
 from kubewitness.outputs.records import fields_of, in_order, outcome, stamps_ns
@@ -53,8 +53,7 @@ class NatsOutput:
     def __init__(self, keys: Mapping[str, str], name: str = "nats") -> None:
         what = f"output {name}"
         opts = Options(what, keys, KEYS)
-        if importlib.util.find_spec("nats") is None:
-            raise UsageError(f"{what}: it needs more packages; install them with: pip install 'kubewitness[nats]'")
+        need(what, "nats", "nats")
         self.name = name
         self._tls = ClientTls(what, opts)
         self._place = f"{opts.text('host')}:{opts.number('port')}"

@@ -14,9 +14,10 @@ import msgspec
 
 from kubewitness.config.keys import Key, Options
 from kubewitness.contracts import Delivery, Partly, Refusal
-from kubewitness.errors import Retry, UsageError
+from kubewitness.errors import Retry
 from kubewitness.formats.accessor import path_of
 from kubewitness.outputs.compress import compress_key
+from kubewitness.outputs.extras import otlp_records
 from kubewitness.outputs.http_keys import HTTP_KEYS, place
 from kubewitness.outputs.http_sender import Answer, HttpSender
 from kubewitness.outputs.records import grouped, in_order
@@ -73,13 +74,7 @@ class OpentelemetryOutput:
     def __init__(self, keys: Mapping[str, str], name: str = "opentelemetry") -> None:
         what = f"output {name}"
         opts = Options(what, keys, KEYS)
-        try:
-            from kubewitness.outputs import otlp_records
-        except ImportError as e:
-            raise UsageError(
-                f"{what}: it needs more packages; install them with: pip install 'kubewitness[opentelemetry]'"
-            ) from e
-        self._otlp = otlp_records
+        self._otlp = otlp_records(what)
         self.name = name
         self._sender = HttpSender(what, opts)
         self._sender.tells_answers = opts.flag("log_response_payload")
@@ -89,7 +84,7 @@ class OpentelemetryOutput:
         message = [path_of(opts.text(f"logs_{n}_message_key")) for n in
                    ("trace_id", "span_id", "severity_text", "severity_number")]  # fmt: skip
         bodies = [path_of(p) for p in opts.lines("logs_body_key")]
-        self._places = otlp_records.Places(bodies, opts.flag("logs_body_key_attributes"), *message)
+        self._places = self._otlp.Places(bodies, opts.flag("logs_body_key_attributes"), *message)
 
     def wants(self, chunk_table: str, tag: str) -> bool:
         return True
@@ -121,7 +116,8 @@ class OpentelemetryOutput:
             return 0, ""
         try:
             if self._format == "protobuf":
-                return self._otlp.rejected(answer.body)
+                told: tuple[int, str] = self._otlp.rejected(answer.body)
+                return told
             partial = msgspec.json.decode(answer.body, type=_Response).partial_success or _Partial()
             return int(partial.rejected_log_records), partial.error_message
         except (ValueError, msgspec.MsgspecError) as e:

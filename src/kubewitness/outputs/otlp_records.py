@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest, ExportLogsServiceResponse
 
 from kubewitness.contracts import Delivery
-from kubewitness.formats.accessor import MISSING, Path, value_at
+from kubewitness.formats.accessor import MISSING, Path, path_of, value_at
 from kubewitness.outputs.lines import objects
 from kubewitness.outputs.records import fields_of, stamps_ns
 
@@ -25,6 +25,10 @@ class Places(NamedTuple):
     span_id: Path
     severity_text: Path
     severity_number: Path
+
+
+#: the whole record is the body; the rest where OpenTelemetry's own names say
+PLAIN = Places([], False, *map(path_of, ("$TraceId", "$SpanId", "$SeverityText", "$SeverityNumber")))
 
 
 def request_of(deliveries: Sequence[Delivery], places: Places) -> ExportLogsServiceRequest:

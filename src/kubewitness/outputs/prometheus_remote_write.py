@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from kubewitness.config.keys import Key, Options
 from kubewitness.contracts import Delivery
-from kubewitness.errors import UsageError
 from kubewitness.outputs.compress import gzip
+from kubewitness.outputs.extras import need
 from kubewitness.outputs.http_keys import HTTP_KEYS, place
 from kubewitness.outputs.http_sender import HttpSender
 from kubewitness.outputs.prometheus_exporter import labels_of
@@ -101,10 +101,7 @@ class PrometheusRemoteWriteOutput:
 def _packer(what: str, encoding: str) -> Callable[[bytes], bytes]:
     if encoding == "gzip":
         return gzip
-    try:
-        import cramjam
-    except ImportError as e:
-        raise UsageError(
-            f"{what}: it needs more packages; install them with: pip install 'kubewitness[prometheus]'"
-        ) from e
+    need(what, "cramjam", "prometheus")
+    import cramjam
+
     return lambda body: bytes(cramjam.snappy.compress_raw(body))

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-import importlib.util
 import logging
 import time
 import zlib
@@ -26,6 +25,7 @@ from kubewitness.contracts import Delivery, Partly
 from kubewitness.errors import Retry, StateError, UsageError
 from kubewitness.formats.accessor import path_of, text_of, value_at
 from kubewitness.outputs.dates import DATE_FORMATS, dates_of
+from kubewitness.outputs.extras import need
 from kubewitness.outputs.lines import json_lines, objects
 from kubewitness.outputs.records import fields_of, stamps_ns
 from kubewitness.outputs.s3_buffers import Buffer, Buffers
@@ -93,8 +93,7 @@ class S3Output:
         bucket, endpoint = opts.text("bucket"), opts.text("endpoint")
         if not bucket:
             raise UsageError(f"{what}: 'bucket' is missing")
-        if importlib.util.find_spec("obstore") is None:
-            raise UsageError(f"{what}: it needs more packages; install them with: pip install 'kubewitness[s3]'")
+        need(what, "obstore", "s3")
         if endpoint and "://" not in endpoint:
             endpoint = f"https://{endpoint}"
         self._root = ObjectDir(
