@@ -196,6 +196,17 @@ def test_a_reject_keeps_nothing_of_a_body_that_may_be_secret() -> None:
     assert (chunk.notes[1].file, chunk.notes[1].offset) == ("audit.log", 100 + len(broken) + 1)
 
 
+def test_a_piece_from_the_middle_of_a_body_keeps_nothing() -> None:
+    before = dumps(audit_event(verb="patch", objectRef=REF, requestObject=[{"op": "add", "path": "/data/password"}]))
+    record = before.replace(b'"/data/password"}', b'"/data/password"}]}{},{,"value":"' + ENCODED.encode() + b'"}')
+    assert record != before
+    for feed in (Ingest.feed, Ingest.feed_body, Ingest.add_any):
+        worker = Ingest("default", "test", KEY)
+        chunks = [*(feed(worker, record) or []), *worker.take()]
+        assert sum(map(len, chunks))
+        assert not any(ENCODED.encode() in chunk.data for chunk in chunks)
+
+
 def test_a_long_reject_is_capped_and_says_so() -> None:
     (chunk,) = Ingest("default", "test", KEY).feed(b"x" * 100_000)
     assert len(next(chunk.records())) == 65_536

@@ -230,6 +230,11 @@ def test_types_are_taken_as_far_as_the_value_is_one() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("kind", ["integer", "float", "hex"])
+def test_a_number_may_have_any_white_space_before_it(kind: str) -> None:
+    assert fields(" \x1f\t1", format="regex", regex="^(?<a>.*)$", types=f"a:{kind}") == {"a": 1}
+
+
 @pytest.mark.parametrize(
     ("keys", "log", "expected"),
     [

@@ -148,6 +148,8 @@ _BODY_BEGINS = re.compile(
     rb"requestObject|responseObject|stringData|last-applied|oldObject"
     rb"|\b(?:object|data|token|request|response|spec)\\*\"?\s*:"
 )
+# A piece that begins otherwise may be the middle of a body, whose beginning is in another piece.
+_RECORD_BEGINS = re.compile(rb'\s*\{\s*"(?:kind|apiVersion|level|metadata|auditID|stage|type)"')
 
 
 def mentions_secrets(raw: bytes) -> bool:
@@ -157,9 +159,9 @@ def mentions_secrets(raw: bytes) -> bool:
 
 def cut_reject(raw: bytes, key: bytes, limit: int, *, wary: bool = False) -> tuple[bytes, str] | None:
     """What may be kept of bytes that nobody understands: at most `limit` of them, and only up to where a body begins
-    when they mention secrets or tokens, or when `wary`: they are a piece of bytes that do.
-    (kept, keyed digest of all), or None when all may be kept."""
-    end = min(len(raw), limit)
+    when they mention secrets or tokens, or when `wary`: they are a piece of bytes that do; of a piece that does not
+    begin as a record does, nothing. (kept, keyed digest of all), or None when all may be kept."""
+    end = min(len(raw), limit) if not wary or _RECORD_BEGINS.match(raw) else 0
     if wary or mentions_secrets(raw):
         found = _BODY_BEGINS.search(raw)
         if found is not None:

@@ -84,9 +84,9 @@ def _typed(value: str, kind: str) -> Any:
         word = value.strip().lower()
         return word.startswith("true") if word.startswith(("true", "false")) else value
     if kind == "integer" and (found := _INTEGER.match(value)):
-        return max(-(2**63), min(2**63 - 1, int(found[0])))
+        return max(-(2**63), min(2**63 - 1, int(found[0].strip())))
     if kind == "float" and (found := _FLOAT.match(value)):
-        return float(found[0])
+        return float(found[0].strip())
     if kind == "hex" and (found := _HEX.match(value)):
-        return int(found[0], 16)
+        return int(found[0].strip(), 16)
     return value
