@@ -84,7 +84,7 @@ def test_every_record_is_stored_once_and_whole(tmp_path: Path) -> None:
     pipeline = tmp_path / "pipeline.yaml"
     pipeline.write_text(PIPELINE.format(place=tmp_path))
     command = [sys.executable, "-m", "kubewitness", "run", "-c", str(pipeline), "--state", str(tmp_path / "own")]
-    with (tmp_path / "run.log").open("ab") as log:
+    with (tmp_path / "run.err").open("ab") as log:
         process = subprocess.Popen(command, stderr=log)
         try:
             for _ in range(KILLS):
@@ -103,7 +103,7 @@ def test_every_record_is_stored_once_and_whole(tmp_path: Path) -> None:
             while not (tmp_path / "state" / "journal.db").exists() or len(stored(tmp_path)) < wanted - len(
                 applications
             ):
-                assert time.monotonic() < deadline, (tmp_path / "run.log").read_text()[-3000:]
+                assert time.monotonic() < deadline, (tmp_path / "run.err").read_text()[-3000:]
                 time.sleep(0.5)
             process.send_signal(signal.SIGTERM)
             assert process.wait(60) == 0

@@ -8,12 +8,13 @@ import stat
 import subprocess
 import sys
 import textwrap
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from kubewitness.errors import Full, StateError
-from kubewitness.journal import Journal
+from kubewitness.journal import Journal, schema
 from tests.journal.helpers import batch, contents, noise, numbered
 
 
@@ -78,6 +79,24 @@ def test_a_directory_that_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(StateError, match=r"absent/journal\.db: No such file or directory"):
         Journal(tmp_path / "absent" / "journal.db")
     with pytest.raises(StateError, match="no journal at"):
+        Journal.open_readonly(tmp_path / "journal.db")
+
+
+def test_a_reader_waits_for_the_tables_of_a_journal_that_is_just_being_made(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    path.touch()
+    with ThreadPoolExecutor() as pool:
+        reading = pool.submit(Journal.open_readonly, path)
+        with pytest.raises(TimeoutError):
+            reading.result(0.2)
+        with Journal(path) as journal, reading.result() as reader:
+            assert reader.id == journal.id
+
+
+def test_a_journal_that_stays_empty_is_told_as_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schema, "MADE_SECONDS", 0.1)
+    (tmp_path / "journal.db").touch()
+    with pytest.raises(StateError, match="is empty; record or import something first"):
         Journal.open_readonly(tmp_path / "journal.db")
 
 

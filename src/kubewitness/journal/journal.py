@@ -67,6 +67,7 @@ class Journal:
         with schema.guarded(self.path):
             self._con = self._read_con = schema.connect(self.path, readonly=True)
             try:
+                schema.await_tables(self._read_con, self.path)
                 schema.check_version(self._read_con, self.path)
                 self.id = View(self._read_con).meta("id")
             except BaseException:

@@ -45,6 +45,8 @@ PAGE_SIZE = 8192
 
 #: How long (seconds) to wait for another process's write transaction.
 BUSY_SECONDS = 30.0
+#: How long (seconds) a reader waits for the tables of a journal that another process is making.
+MADE_SECONDS = 5.0
 
 _TABLES = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -211,6 +213,16 @@ def _create_tables(con: sqlite3.Connection) -> None:
     con.execute("INSERT INTO state VALUES (1, 0, 0, 0, 0)")
     con.execute(f"PRAGMA application_id={APPLICATION_ID}")
     con.execute(f"PRAGMA user_version={SCHEMA}")
+
+
+def await_tables(con: sqlite3.Connection, path: Path) -> None:
+    """For readers: a journal that another process is just making is empty until its tables are there, all at once.
+    StateError when it stays empty."""
+    deadline = time.monotonic() + MADE_SECONDS
+    while _is_empty(con):
+        if time.monotonic() > deadline:
+            raise StateError(f"{path} is empty; record or import something first, or name another --state")
+        time.sleep(0.02)
 
 
 def check_version(con: sqlite3.Connection, path: Path) -> None:
