@@ -129,6 +129,17 @@ def test_zooming_in_keeps_the_time_under_the_pointer(demo_page: Sheet) -> None:
     assert page.evaluate(at) == pytest.approx(before, abs=(t1 - t0) / 200)
 
 
+def test_a_timeline_that_was_left_in_the_middle_of_a_zoom_does_not_come_back(demo_page: Sheet) -> None:
+    page = timeline(demo_page)
+    page.get_by_role("application").focus()
+    page.keyboard.press("+")
+    # the zoom's time is up before the page has noticed that it was left
+    page.evaluate("location.hash = '#/explore'; const end = Date.now() + 400; while (Date.now() < end);")
+    expect(page.locator("table.rows tbody tr").first).to_be_visible()
+    page.wait_for_timeout(1000)  # longer than a zoom takes to be written into the address
+    assert page.evaluate("location.hash") == "#/explore"
+
+
 def test_rows_can_be_grouped_by_node_and_by_user(demo_page: Sheet) -> None:
     page = timeline(demo_page)
     page.get_by_role("radio", name="node").click()

@@ -31,8 +31,12 @@ export function to(view: string, values: Values = {}): string {
   return `#/${view}${text ? `?${text}` : ""}`;
 }
 
-/** Goes to a view; `replace` keeps it out of the history (zooming, panning). */
+/**
+ * Goes to a view; `replace` keeps it out of the history (zooming, panning), and does nothing once the view was left:
+ * what such a view says late must not bring it back.
+ */
 export function go(view: string, values: Values = {}, replace = false): void {
+  if (replace && parse().view !== view) return;
   const address = to(view, values);
   if (address === location.hash) return;
   if (replace) {
