@@ -115,6 +115,11 @@ def test_a_dry_run_says_what_fluent_bit_says(capsys: Said, config: Path) -> None
     assert capsys.readouterr().err == "configuration test is successful\n"
 
 
+def test_a_quiet_start_that_fails_says_why(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["-q", "-i", "dummy", "-p", "sampels=2", "-o", "stdout"]) == 255
+    assert "'sampels'" in capfd.readouterr().err
+
+
 def test_what_run_refuses_is_a_warning_here(capsys: Said, config: Path) -> None:
     config.write_text(PIPELINE.format(place="${NOT_SET_ANYWHERE}", match="other.*"))
     assert main(["-c", str(config), "--dry-run"]) == 0

@@ -92,7 +92,7 @@ class _DropIn:
     def start(self) -> int:
         if not self._quiet:
             print(told.banner(), end="", file=sys.stderr)
-        self._shape = log_to("", LEVELS["off" if self._quiet else "info"])
+        self._shape = log_to("", LEVELS["error" if self._quiet else "info"])
         if "workdir" in self._process:
             try:
                 os.chdir(self._process["workdir"])
@@ -102,9 +102,10 @@ class _DropIn:
         with in_its_words(self._program, code=1):
             tree = self._read()
             service = Service(tree.service)
-        self._log_as(service)
+        self._log_as(service, quiet="error")
         with in_its_words(self._program, code=1 if self._dry else 255):
             first = self._made(tree)
+        self._log_as(service)
         for warning in first.parts.warnings:
             log.warning("[config] %s", warning)
         if "sosreport" in self._process:
@@ -126,11 +127,12 @@ class _DropIn:
         parts = Parts(tree, service, self._paths, strict=False, exit_on_eof=False, dry=self._dry)
         return Configuration(tree, service, parts)
 
-    def _log_as(self, service: Service) -> None:
-        """As the configuration says, or the environment."""
+    def _log_as(self, service: Service, *, quiet: str = "off") -> None:
+        """As the configuration says, or the environment. `quiet`: the level for a log that is off; what keeps the
+        process from running is told whatever the level is."""
         level = os.environ.get("FLB_LOG_LEVEL", "").strip().lower()
         level = level if level in LEVELS else service.options.choice("log_level")
-        self._shape = log_to(service.options.text("log_file"), LEVELS[level])
+        self._shape = log_to(service.options.text("log_file"), LEVELS[quiet if level == "off" else level])
 
     def _run(self, first: Configuration) -> int:
         async def run() -> int:
@@ -143,6 +145,7 @@ class _DropIn:
         try:
             return asyncio.run(run())
         except (UsageError, StateError) as e:
+            self._log_as(first.service, quiet="error")
             log.error("[engine] %s", e)
             return 255
 
