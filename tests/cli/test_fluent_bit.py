@@ -72,6 +72,8 @@ def test_help_lists_options_and_plugins(capsys: Said) -> None:
         (["-i", "tail", "-h"], "tail input plugin", r"rotate_wait +.*\n(?: +.*\n)* +> default: 5, type: time"),
         (["-F", "grep", "--help"], "grep filter plugin", r"regex +"),
         (["-i", "tail", "-o", "http", "-h"], "http output plugin", r"retry_limit +"),
+        (["-o", "opentelemetry", "-h"], "opentelemetry output plugin", r"format +.*; one\n +of `protobuf`, `json`"),
+        (["-o", "opentelemetry", "-h"], "opentelemetry output plugin", r"grpc +only off; anything else is refused: "),
     ],
 )
 def test_a_plugins_keys_are_shown_with_default_and_type(

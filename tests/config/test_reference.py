@@ -9,7 +9,6 @@ import pytest
 
 from kubewitness.cli import main
 from kubewitness.config.keys import Key, Options
-from kubewitness.config.reference import help_text
 from kubewitness.config.service import SERVICE_KEYS
 from kubewitness.errors import UsageError
 from kubewitness.outputs.http import HttpOutput
@@ -110,14 +109,6 @@ def test_a_key_counts_as_set_when_a_test_gives_it_another_value_than_its_default
         HttpOutput({"header": "a b"})
         recorder.end("tests/b.py", passed=False)
     assert recorder.tried == {"Output `http`": {"uri": {"tests/a.py"}, "tls.verify": {"tests/a.py"}}}
-
-
-def test_the_help_of_a_plugin_names_each_key_with_type_and_default() -> None:
-    text = help_text("output x", (Key("a", "size", "5M", "how much"), Key("b", multi=True, doc="x | y", refused="no")))
-    assert text == (
-        "output x\n\n  a  [size, default: 5M]\n      how much\n"
-        "  b  [str (several)]\n      x | y; anything else is refused: no\n"
-    )
 
 
 def test_what_is_refused_says_why() -> None:

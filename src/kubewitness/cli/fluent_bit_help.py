@@ -100,7 +100,7 @@ def plugin_text(kind: str, name: str) -> str:
     for title, keys in sections:
         lines += ["", title.upper()]
         for key in keys:
-            first, *rest = textwrap.wrap(key.doc or "no description available", max(40, 90 - width)) or [""]
+            first, *rest = textwrap.wrap(_meaning(key), max(40, 90 - width)) or [""]
             lines.append(f"{_shown(key):<{width}}{first}")
             lines += [" " * width + line for line in rest]
             default = f"default: {key.default}, " if key.default else ""
@@ -129,6 +129,15 @@ def schema_text() -> str:
         if kind != "processor"
     }
     return json.dumps({"fluent-bit": head, "customs": [], **rooms})
+
+
+def _meaning(key: Key) -> str:
+    parts = [key.doc or "no description available"]
+    if key.choices:
+        parts.append(f"one of {', '.join(f'`{choice}`' for choice in key.choices)}")
+    if key.refused:
+        parts.append(f"anything else is refused: {key.refused}")
+    return "; ".join(parts)
 
 
 def _shown(key: Key) -> str:
