@@ -17,7 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipeline.whole import far_side, free_port
+from tests.cluster.harness.ports import free_port
+from tests.pipeline.whole import far_side
 
 pytestmark = pytest.mark.timeout(120)
 

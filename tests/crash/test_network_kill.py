@@ -26,6 +26,7 @@ import pytest
 
 from kubewitness.config.state import state_paths
 from kubewitness.store import Store
+from tests.cluster.harness.ports import free_port
 from tests.faults import Fault
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(300)]
@@ -122,12 +123,6 @@ class ForwardSender(Sender):
         if self._socket is not None:
             self._socket.close()
             self._socket = None
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def stored(place: Path) -> list[str]:

@@ -12,6 +12,7 @@ import pytest
 
 from kubewitness.errors import UsageError
 from kubewitness.outputs.prometheus_exporter import PrometheusExporterOutput
+from tests.cluster.harness.ports import free_port
 from tests.pipeline.test_run import event
 
 pytestmark = pytest.mark.timeout(60)
@@ -38,12 +39,6 @@ pipeline:
     - name: "null"
       match: audit
 """
-
-
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
 
 
 async def test_what_a_filter_counts_is_there_for_prometheus_with_the_labels_asked_for(tmp_path: Path) -> None:

@@ -18,9 +18,9 @@ from kubewitness.outputs.prometheus_remote_write import PrometheusRemoteWriteOut
 from kubewitness.pipeline.backoff import Backoff
 from kubewitness.pipeline.delivery import DeliveryLoop
 from kubewitness.pipeline.feeds import MemoryQueue
+from tests.cluster.harness.ports import free_port
 from tests.debian import at_its_place, program
 from tests.journal.helpers import chunk
-from tests.outputs.test_prometheus import free_port
 from tests.outputs.test_remote_write import TEXT, numbers
 from tests.outputs.test_webhook import EVENT, FINDING
 

@@ -12,7 +12,8 @@ import pytest
 
 from kubewitness.cli import monitoring
 from kubewitness.pipeline import counted
-from tests.pipeline.whole import answered, far_side, free_port, running, until
+from tests.cluster.harness.ports import free_port
+from tests.pipeline.whole import answered, far_side, running, until
 
 pytestmark = pytest.mark.timeout(60)
 

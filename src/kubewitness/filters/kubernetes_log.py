@@ -14,7 +14,7 @@ from kubewitness.contracts import Parser
 from kubewitness.errors import UsageError
 from kubewitness.filters.changing import fields_of
 from kubewitness.kube.pods import Entry
-from kubewitness.parsers.library import Library
+from kubewitness.parsers.library import Library, asked
 
 _log = logging.getLogger(__name__)
 
@@ -45,10 +45,7 @@ class Merging:
         self._keep = opts.flag("keep_log")
         self._parser: Parser | None = None
         if name := opts.text("merge_parser").strip():
-            try:
-                self._parser = library.parser(name)
-            except UsageError as e:
-                raise UsageError(f"{what}: 'merge_parser': {e}") from e
+            self._parser = asked(what, "merge_parser", name, library.parser)
 
     def may_merge(self, raw: bytes) -> bool:
         """Whether a record can have an object as its `log`, as far as a look at its bytes tells; without a parser."""

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 
 from kubewitness.config.keys import Options
 from kubewitness.contracts import Parser
-from kubewitness.errors import UsageError
 from kubewitness.filters.kubernetes_keys import TAG_PREFIX
 from kubewitness.formats import logs
 from kubewitness.kube.pods import Key
-from kubewitness.parsers.library import Library
+from kubewitness.parsers.library import Library, asked
 from kubewitness.parsers.onigmo import compiled
 from kubewitness.record import Chunk
 
@@ -55,10 +54,7 @@ class Names:
         self._prefix = opts.text("kube_tag_prefix") or TAG_PREFIX
         self._parser: Parser | None = None
         if name := opts.text("regex_parser").strip():
-            try:
-                self._parser = library.parser(name)
-            except UsageError as e:
-                raise UsageError(f"{what}: 'regex_parser': {e}") from e
+            self._parser = asked(what, "regex_parser", name, library.parser)
         self._known: dict[tuple[str, str, str], Named | None] = {}
         self._what = what
         self._told = 0

@@ -22,7 +22,7 @@ from kubewitness.formats.accessor import MISSING, Path, Reader
 from kubewitness.formats.record_times import times_ns
 from kubewitness.formats.recordform import flagged, objects, placed, record_chunk
 from kubewitness.parsers.joined import Joined
-from kubewitness.parsers.library import Library
+from kubewitness.parsers.library import Library, asked
 from kubewitness.parsers.multiline import Multiline
 from kubewitness.parsers.multiline_rules import MultilineParser
 from kubewitness.record import Chunk, Note
@@ -101,7 +101,10 @@ class MultilineFilter:
         if self._partial:
             parsers = [_partial_message(given or "log", wait)]
         else:
-            found = [_found(word, library, name) for word in options.items("multiline.parser")]
+            found = [
+                asked(f"filter {name}", "multiline.parser", word, library.multiline)
+                for word in options.items("multiline.parser")
+            ]
             parsers = [_as_told(parser, given, wait) for parser in found]
         if not parsers:
             raise UsageError(f"filter {name}: it needs 'multiline.parser'")
@@ -214,13 +217,6 @@ def _items(chunk: Chunk) -> list[Item]:
         Item(bytes(shown[i]), chunk.key(i), placed(chunk, i, start), times[i], i)
         for i, (start, _) in enumerate(chunk.spans())
     ]
-
-
-def _found(word: str, library: Library, name: str) -> MultilineParser:
-    try:
-        return library.multiline(word)
-    except UsageError as e:
-        raise UsageError(f"filter {name}: 'multiline.parser': {e}") from e
 
 
 def _as_told(parser: MultilineParser, key: str, wait: float) -> MultilineParser:

@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Mapping, Sequence
 
 from kubewitness.config.keys import Key
-from kubewitness.contracts import Parsed, Parser
+from kubewitness.contracts import Parsed
 from kubewitness.errors import UsageError
 from kubewitness.filters.changing import UNREADABLE, encode, fields_of
 from kubewitness.filters.section import Given, located, options_of
@@ -15,7 +15,7 @@ from kubewitness.formats.accessor import Reader
 from kubewitness.formats.record_times import times_ns
 from kubewitness.formats.recordform import objects, rewritten
 from kubewitness.parsers.escapes import unescaped
-from kubewitness.parsers.library import Library
+from kubewitness.parsers.library import Library, asked
 from kubewitness.record import Chunk
 
 KEYS = (
@@ -44,7 +44,7 @@ class ParserFilter:
         #: a value within an object stays where it is: only a key of the record itself can be taken out of it
         self._nested = len(path.steps) > 1
         library = library or Library()
-        self._parsers = [_found(word, library, what) for word in names]
+        self._parsers = [asked(what, "parser", word, library.parser) for word in names]
         self._preserve, self._reserve = options.flag("preserve_key"), options.flag("reserve_data")
         self._unescape = options.flag("unescape_key")
         self._parsed = self._unparsed = self._unread = 0
@@ -91,10 +91,3 @@ class ParserFilter:
         elif not self._preserve and not self._nested:
             rest.pop(self._key, None)
         return {**found.fields, **{k: v for k, v in rest.items() if k not in found.fields}}
-
-
-def _found(name: str, library: Library, what: str) -> Parser:
-    try:
-        return library.parser(name)
-    except UsageError as e:
-        raise UsageError(f"{what}: 'parser': {e}") from e

@@ -210,14 +210,6 @@ def _decoded(fields: dict[str, msgspec.Raw], decoders: dict[str, msgspec.json.De
     return values
 
 
-def stage_us(event: AuditEvent) -> int:
-    """When this stage was reached, microseconds UTC. Raises `Malformed` when the record has no time at all."""
-    text = event.stageTimestamp or event.timestamp or event.requestReceivedTimestamp
-    if not text:
-        raise Malformed("audit Event without a time (stageTimestamp, timestamp)")
-    return parse_us(text)
-
-
 def received_us(event: AuditEvent) -> int:
     """When the API server received the request, microseconds UTC."""
     text = event.requestReceivedTimestamp or event.timestamp or event.stageTimestamp

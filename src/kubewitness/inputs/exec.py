@@ -19,7 +19,7 @@ from kubewitness.contracts import Sink
 from kubewitness.errors import Finished, UsageError
 from kubewitness.formats.ingest import LINE_LIMIT
 from kubewitness.inputs.made import LineCutter, RecordChunks, json_of, put_whole, text_of
-from kubewitness.parsers.library import Library
+from kubewitness.parsers.library import Library, asked
 
 _log = logging.getLogger(__name__)
 
@@ -66,10 +66,7 @@ class Exec:
         self._once = opts.flag("oneshot") or self._exits
         self._every = opts.number("interval_sec") + opts.number("interval_nsec") / 1e9 or 1.0
         name = opts.text("parser").strip()
-        try:
-            self._parser = (library or Library()).parser(name) if name else None
-        except UsageError as e:
-            raise UsageError(f"exec: 'parser': {e}") from e
+        self._parser = asked("exec", "parser", name, (library or Library()).parser) if name else None
         self._chunks = RecordChunks("exec", opts.text("tag"), cluster=opts.text("cluster"), keyed=keyed)
         self._state = "starting"
         self._records = self._not_parsed = self._runs = self._failed = 0

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from kubewitness.inputs.gunzip import Gunzip, first_bytes
-from kubewitness.inputs.recode import Recoded
+from kubewitness.inputs.forwards import Forwards
+from kubewitness.inputs.gunzip import first_bytes
 
 #: read at once (bytes)
 BLOCK = 256 * 1024
@@ -68,7 +68,7 @@ class OpenFile:
     #: where the search for the end of an overlong line goes on
     searched: int = 0
     #: of a compressed file; offsets are those of its contents
-    unpacked: Gunzip | Recoded | None = None
+    unpacked: Forwards | None = None
     identity: bytes = b""
 
     def pread(self, length: int, offset: int) -> bytes:

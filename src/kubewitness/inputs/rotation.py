@@ -30,6 +30,7 @@ from typing import Literal
 
 import msgspec
 
+from kubewitness.inputs.forwards import Forwards
 from kubewitness.inputs.gunzip import Gunzip
 from kubewitness.inputs.recode import Recoded
 from kubewitness.inputs.rotated_file import (
@@ -267,7 +268,7 @@ class RotatedFile:
     def _file(
         self, name: Path, handle: int, stat: os.stat_result, saved: Saved | None = None, *, grew: float = 0.0
     ) -> OpenFile:
-        unpacked: Gunzip | Recoded | None = Gunzip(handle) if name.suffix == ".gz" else None
+        unpacked: Forwards | None = Gunzip(handle) if name.suffix == ".gz" else None
         if self._encoding:
             unpacked = Recoded(unpacked.pread if unpacked else partial(pread, handle), self._encoding)
         file = OpenFile(str(name), handle, stat.st_ino, grew=grew, unpacked=unpacked)

@@ -20,7 +20,7 @@ from kubewitness.errors import Finished, UsageError
 from kubewitness.formats.ingest import LINE_LIMIT, Ingest
 from kubewitness.formats.jsonstream import Bad, JsonStream
 from kubewitness.inputs.made import LineCutter, RecordChunks, json_of, put_whole, text_of
-from kubewitness.parsers.library import Library
+from kubewitness.parsers.library import Library, asked
 
 KEYS = (
     Key("parser", doc="name of a parser for each line; a line that it does not fit is `{\"log\": LINE}`. None: JSON "
@@ -144,12 +144,7 @@ def _checked(raw: msgspec.Raw) -> bytes:
 
 def _parser(opts: Options, library: Library) -> Parser | None:
     name = opts.text("parser").strip()
-    if not name:
-        return None
-    try:
-        return library.parser(name)
-    except UsageError as e:
-        raise UsageError(f"stdin: 'parser': {e}") from e
+    return asked("stdin", "parser", name, library.parser) if name else None
 
 
 def _is_more(fd: int) -> bool:

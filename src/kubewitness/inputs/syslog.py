@@ -30,7 +30,7 @@ from kubewitness.inputs.server_keys import (
     unix_keys,
 )
 from kubewitness.inputs.stream_server import StreamServer
-from kubewitness.parsers.library import Library
+from kubewitness.parsers.library import Library, asked
 from kubewitness.record import Note
 
 __all__ = ["KEYS", "Syslog"]
@@ -81,10 +81,7 @@ class Syslog:
         self._limit = opts.number("buffer_max_size") or _LIMIT
         self._counted = opts.choice("format") == "octet_counting"
         parser = opts.text("parser").strip() or ("syslog-rfc3164-local" if local else "syslog-rfc3164")
-        try:
-            self._parser = (library or Library()).parser(parser)
-        except UsageError as e:
-            raise UsageError(f"syslog: 'parser': {e}") from e
+        self._parser = asked("syslog", "parser", parser, (library or Library()).parser)
         self._raw_key, self._address_key = opts.text("raw_message_key"), opts.text("source_address_key")
         maker = Maker(f"syslog/{address}", opts.text("cluster"), redact_key, keyed=keyed)
         self._intake = intake = Intake(self.name, opts.text("tag") or "syslog.0", maker, self._make)

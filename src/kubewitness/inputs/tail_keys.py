@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from kubewitness.config.keys import Key, Options
 from kubewitness.errors import UsageError
@@ -16,9 +16,7 @@ from kubewitness.inputs.recode import UNICODE
 from kubewitness.inputs.tail_docker import DockerLines
 from kubewitness.inputs.tail_firstline import FirstLine
 from kubewitness.inputs.tail_parsed import Parsing
-from kubewitness.parsers.library import Library
-
-T = TypeVar("T")
+from kubewitness.parsers.library import Library, asked
 
 _NOTHING = "accepted, without effect: "
 _DURABLE = _NOTHING + "positions are in the journal, committed together with the records"
@@ -143,12 +141,12 @@ def _shape(opts: Options, library: Library) -> Shape:
     by_line = not opts.text("docker_mode_parser") and (name or not opts.flag("docker_mode"))
     if name in _FORMS and not library.is_own(name) and by_line:
         return Shape(_FORMS[name])
-    parser = _found("parser", name, library.parser) if name else None
+    parser = asked("tail", "parser", name, library.parser) if name else None
     if not opts.flag("docker_mode"):
         return Shape("text", parsing=Parsing(parser))
     if not opts.text("docker_mode_parser"):
         return Shape("docker", parsing=Parsing(parser))
-    first = _found("docker_mode_parser", opts.text("docker_mode_parser"), library.parser)
+    first = asked("tail", "docker_mode_parser", opts.text("docker_mode_parser"), library.parser)
     wait = max(1.0, float(opts.number("docker_mode_flush")))
     return Shape("docker", parsing=Parsing(machine=lambda: DockerLines(first, parser, wait=wait, limit=library.limit)))
 
@@ -158,22 +156,15 @@ def _several(names: Sequence[str], library: Library) -> Shape:
         return Shape("auto" if len(set(names)) > 1 else names[0], CRI_FIELDS)
     from kubewitness.parsers.multiline import Multiline
 
-    parsers = [_found("multiline.parser", name, library.multiline) for name in names]
+    parsers = [asked("tail", "multiline.parser", name, library.multiline) for name in names]
     return Shape("text", parsing=Parsing(machine=lambda: Multiline(parsers, limit=library.limit)))
 
 
 def _older(opts: Options, library: Library) -> Parsing:
     if not opts.text("parser_firstline"):
         raise UsageError("tail: 'multiline' is on; it needs 'parser_firstline'")
-    first = _found("parser_firstline", opts.text("parser_firstline"), library.parser)
+    first = asked("tail", "parser_firstline", opts.text("parser_firstline"), library.parser)
     numbered = {k: v for k, v in opts.prefixed("parser_").items() if k.isdecimal()}
-    others = [_found(f"parser_{k}", numbered[k], library.parser) for k in sorted(numbered, key=int)]
+    others = [asked("tail", f"parser_{k}", numbered[k], library.parser) for k in sorted(numbered, key=int)]
     wait = opts.seconds("multiline_flush")
     return Parsing(machine=lambda: FirstLine(first, others, wait=wait, limit=library.limit))
-
-
-def _found(key: str, name: str, find: Callable[[str], T]) -> T:
-    try:
-        return find(name)
-    except UsageError as e:
-        raise UsageError(f"tail: {key!r}: {e}") from e

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from kubewitness.config import classic
 from kubewitness.config.keys import nearest
@@ -18,6 +18,8 @@ from kubewitness.errors import UsageError
 from kubewitness.parsers import parser_of
 from kubewitness.parsers.joined import LIMIT
 from kubewitness.parsers.keys import KEYS
+
+T = TypeVar("T")
 
 if TYPE_CHECKING:
     from kubewitness.parsers.multiline_rules import MultilineParser
@@ -122,3 +124,12 @@ def _located(section: Section) -> Iterator[None]:
     except UsageError as e:
         named = next((key for key in section.keys if repr(key) in str(e)), "")
         raise UsageError(f"{section.where(named)}: {e}") from e
+
+
+def asked(what: str, key: str, name: str, find: Callable[[str], T]) -> T:
+    """The parser that a part's key names. UsageError says of which part and key. `find`: `Library.parser`, or
+    `Library.multiline`."""
+    try:
+        return find(name)
+    except UsageError as e:
+        raise UsageError(f"{what}: {key!r}: {e}") from e

@@ -1,6 +1,7 @@
 """Summaries of a table: an aggregate of each large file, made once and kept, because files of a table never change.
 
-Kept as `<state>/tmp/summaries/<digest of the SELECT>/<digest of the file's path>.parquet`; made again when lost.
+Kept in the state's folder for what may be lost, as
+`summaries/<digest of the SELECT>/<digest of the file's path>.parquet`.
 """
 
 from __future__ import annotations
