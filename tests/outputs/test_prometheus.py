@@ -17,7 +17,8 @@ from tests.pipeline.test_run import event
 
 pytestmark = pytest.mark.timeout(60)
 
-PIPELINE = """\
+#: counts requests by verb
+COUNTING = """\
 pipeline:
   inputs:
     - name: kubernetes_audit
@@ -31,10 +32,12 @@ pipeline:
       metric_name: requests
       metric_description: requests by verb
       label_field: verb
-  outputs:
+"""
+PIPELINE = f"""\
+{COUNTING}  outputs:
     - name: prometheus_exporter
       match: metrics
-      port: {port}
+      port: {{port}}
       add_label: cluster shop
     - name: "null"
       match: audit

@@ -19,6 +19,7 @@ from kubewitness.pipeline.feeds import MemoryQueue
 from kubewitness.record import Chunk
 from tests.journal.helpers import numbered
 from tests.outputs.sides import RemoteWriteSide
+from tests.outputs.test_prometheus import COUNTING
 from tests.pipeline.test_run import event
 
 pytestmark = pytest.mark.timeout(60)
@@ -34,24 +35,11 @@ seconds_sum 1.5e-3
 seconds_count 2
 up{empty=""} NaN
 """
-PIPELINE = """\
-pipeline:
-  inputs:
-    - name: kubernetes_audit
-      audit_file: {place}/audit.log
-      tag: audit
-  filters:
-    - name: log_to_metrics
-      match: audit
-      tag: metrics
-      metric_mode: counter
-      metric_name: requests
-      metric_description: requests by verb
-      label_field: verb
-  outputs:
+PIPELINE = f"""\
+{COUNTING}  outputs:
     - name: prometheus_remote_write
       match: metrics
-      port: {port}
+      port: {{port}}
       uri: /api/v1/write
       interval: 20ms
       add_label: cluster shop

@@ -13,6 +13,7 @@ from kubewitness.contracts import Delivery
 from kubewitness.formats.accessor import MISSING, Path, path_of, value_at
 from kubewitness.outputs.lines import objects
 from kubewitness.outputs.records import fields_of, stamps_ns
+from kubewitness.outputs.varint import varint
 
 
 class Places(NamedTuple):
@@ -111,27 +112,15 @@ def _put_all(target: Any, fields: Mapping[str, Any]) -> None:
 # --- the wire format of AnyValue (opentelemetry-proto, common/v1/common.proto) ---
 
 _DOUBLE = struct.Struct("<d").pack
-_SIZES = [bytes([n]) for n in range(128)]
 #: encoded keys; records have few different ones
 _keys: dict[str, bytes] = {}
 _KEYS_LIMIT = 10_000
 
 
-def _varint(n: int) -> bytes:
-    if n < 128:
-        return _SIZES[n]
-    made = bytearray()
-    while n > 127:
-        made.append(n & 127 | 128)
-        n >>= 7
-    made.append(n)
-    return bytes(made)
-
-
 def _text(value: str) -> bytes:
     # protobuf refuses lone surrogates, which JSON may hold
     raw = value.encode("utf-8", "replace")
-    return _varint(len(raw)) + raw
+    return varint(len(raw)) + raw
 
 
 def _key(name: str) -> bytes:
@@ -147,27 +136,27 @@ def _any_value(value: Any) -> bytes:
     kind = type(value)
     if kind is str:
         raw: bytes = value.encode("utf-8", "replace")
-        return b"\x0a" + _varint(len(raw)) + raw
+        return b"\x0a" + varint(len(raw)) + raw
     if kind is int:
         if -(1 << 63) <= value < 1 << 63:
-            return b"\x18" + _varint(value & 0xFFFF_FFFF_FFFF_FFFF)
+            return b"\x18" + varint(value & 0xFFFF_FFFF_FFFF_FFFF)
         return b"\x21" + _DOUBLE(value)
     if kind is dict:
         pairs: list[bytes] = []
         for name, inner in value.items():
             encoded = _any_value(inner)
             key = _keys.get(name) or _key(name)
-            size = _varint(len(encoded))
-            pairs += (b"\x0a", _varint(len(key) + len(size) + len(encoded)), key, size, encoded)
+            size = varint(len(encoded))
+            pairs += (b"\x0a", varint(len(key) + len(size) + len(encoded)), key, size, encoded)
         body = b"".join(pairs)
-        return b"\x32" + _varint(len(body)) + body
+        return b"\x32" + varint(len(body)) + body
     if kind is list:
         items: list[bytes] = []
         for item in value:
             encoded = _any_value(item)
-            items += (b"\x0a", _varint(len(encoded)), encoded)
+            items += (b"\x0a", varint(len(encoded)), encoded)
         body = b"".join(items)
-        return b"\x2a" + _varint(len(body)) + body
+        return b"\x2a" + varint(len(body)) + body
     if kind is bool:
         return b"\x10\x01" if value else b"\x10\x00"
     return b"\x21" + _DOUBLE(value) if kind is float else b""

@@ -12,6 +12,8 @@ import struct
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from kubewitness.outputs.varint import varint
+
 _SAMPLE = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (\S+)(?: -?\d+)?")
 _LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)",?')
 _ESCAPE = re.compile(r"\\(.)")
@@ -65,10 +67,10 @@ def write_request(
                 for name, value in sorted(labels.items())
                 if value
             )
-            yield _field(1, body + _field(2, b"\x09" + _DOUBLE(one.value) + b"\x10" + _varint(ms)))
+            yield _field(1, body + _field(2, b"\x09" + _DOUBLE(one.value) + b"\x10" + varint(ms)))
     if families:
         for family in told.values():
-            kind = b"\x08" + _varint(_TYPES.get(family.type, 0))
+            kind = b"\x08" + varint(_TYPES.get(family.type, 0))
             yield _field(3, kind + _field(2, family.name.encode()) + _field(4, family.help.encode()))
 
 
@@ -77,13 +79,4 @@ def _plain(value: str) -> str:
 
 
 def _field(number: int, body: bytes) -> bytes:
-    return _varint(number << 3 | 2) + _varint(len(body)) + body
-
-
-def _varint(n: int) -> bytes:
-    made = bytearray()
-    while n > 127:
-        made.append(n & 127 | 128)
-        n >>= 7
-    made.append(n)
-    return bytes(made)
+    return varint(number << 3 | 2) + varint(len(body)) + body
