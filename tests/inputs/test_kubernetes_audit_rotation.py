@@ -7,13 +7,14 @@ import gzip
 import os
 import random
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from kubewitness.inputs.rotated_names import RotatedNames
 from kubewitness.inputs.rotation import Block, RotatedFile
 from tests.faults import Fault
 
@@ -87,23 +88,21 @@ def test_a_time_in_the_name_counts_before_that_of_the_compression(tmp_path: Path
     assert read_all(follower, 2.0) == [b"2", b"3", b"4"]
 
 
-class Busy(RotatedFile):
-    """Something happens to the folder after each of its looks at it."""
+def test_a_rotation_in_the_middle_of_a_look_changes_no_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    happens: list[Callable[[], None]] = []
+    look = RotatedNames.all
 
-    happens: Sequence[Callable[[], None]] = ()
+    def busy(names: RotatedNames) -> list[Path]:
+        """Something happens to the folder after each look at its names."""
+        found = look(names)
+        if happens:
+            happens.pop(0)()
+        return found
 
-    def _names(self) -> list[Path]:
-        names = super()._names()
-        if self.happens:
-            first, *self.happens = self.happens
-            first()
-        return names
-
-
-def test_a_rotation_in_the_middle_of_a_look_changes_no_order(tmp_path: Path) -> None:
+    monkeypatch.setattr(RotatedNames, "all", busy)
     log = tmp_path / "0.log"
     write(log, b"1\n")
-    follower = Busy(log, None)
+    follower = RotatedFile(log, None)
     assert read_all(follower, 1.0) == [b"1"]
 
     def rotate(n: int) -> None:
@@ -117,8 +116,9 @@ def test_a_rotation_in_the_middle_of_a_look_changes_no_order(tmp_path: Path) -> 
 
     rotate(2)
     rotate(3)
-    follower.happens = [partial(rotate, 4), partial(compress, 3), partial(rotate, 5)]
+    happens += [partial(rotate, 4), partial(compress, 3), partial(rotate, 5)]
     assert read_all(follower, 2.0) == [b"2", b"3", b"4", b"5"]
+    assert not happens
 
 
 def test_a_file_that_is_compressed_while_its_folder_is_listed_keeps_its_place(

@@ -14,6 +14,7 @@ import msgspec
 
 from kubewitness.inputs.forwards import Forwards
 from kubewitness.inputs.gunzip import first_bytes
+from kubewitness.inputs.recode import Recoded
 
 #: read at once (bytes)
 BLOCK = 256 * 1024
@@ -73,6 +74,92 @@ class OpenFile:
 
     def pread(self, length: int, offset: int) -> bytes:
         return self.unpacked.pread(length, offset) if self.unpacked else os.pread(self.handle, length, offset)
+
+    # --- lines -------------------------------------------------------------------------------------------------------
+
+    def changed(self) -> os.stat_result | None:
+        """How it is now, unless that is how it was when nothing more could be read."""
+        stat = os.fstat(self.handle)
+        return None if stat.st_size == self.size and stat.st_mtime_ns == self.mtime_ns else stat
+
+    def is_cut(self, stat: os.stat_result) -> bool:
+        """Whether it is shorter than it was, or begins otherwise."""
+        if isinstance(self.unpacked, Recoded):
+            return not self.name.endswith(".gz") and stat.st_size < self.unpacked.read_to
+        return not self.unpacked and (stat.st_size < self.offset or not self._same())
+
+    def lines(self, stat: os.stat_result, limit: int, long_kept: int) -> Block | None:
+        """The next whole lines, or the beginning (`long_kept` bytes) of one that is longer than `limit`; None when
+        there is no whole line yet. `stat`: as it was before."""
+        want = BLOCK
+        while True:
+            data = self.pread(want, self.offset)
+            end = data.rfind(b"\n") + 1
+            if end:
+                break
+            if len(data) < want:
+                # half a line: nothing more until the file changes (its state was taken before it was read)
+                self.size, self.mtime_ns = stat.st_size, stat.st_mtime_ns
+                return None
+            if want > limit:
+                return self._long_line(stat, long_kept)
+            want = min(want * 4, limit + 1)
+        if len(data) < want and end == len(data):
+            self.size = stat.st_size if self.unpacked or stat.st_size == self.offset + end else -1
+        self.mtime_ns = stat.st_mtime_ns
+        block = self.block(data[:end])
+        self._step(end)
+        return block
+
+    def _long_line(self, stat: os.stat_result, kept: int) -> Block | None:
+        """Steps over a line that is longer than the limit, once its end is there."""
+        at = max(self.searched, self.offset)
+        while True:
+            data = self.pread(BLOCK, at)
+            if not data:
+                self.searched = at
+                self.size, self.mtime_ns = stat.st_size, stat.st_mtime_ns
+                return None
+            found = data.find(b"\n")
+            if found >= 0:
+                break
+            at += len(data)
+        length = at + found - self.offset
+        block = self.block(self.pread(kept, self.offset), length)
+        self._step(length + 1)
+        self.searched = 0
+        return block
+
+    def tail(self, limit: int) -> Block | None:
+        """The line without a newline at the end of a file that nobody writes to any more."""
+        data = self.pread(limit, self.offset)
+        if not data:
+            return None
+        block = self.block(data)
+        self._step(len(data))
+        return block
+
+    def _step(self, length: int) -> None:
+        self.offset += length
+        self.remember_start()
+
+    # --- what it is known by -----------------------------------------------------------------------------------------
+
+    def _same(self) -> bool:
+        """Whether the file still begins with the bytes we read from it."""
+        return fingerprint(self.pread(self.print_bytes, 0), self.print_bytes) == (self.print, self.print_bytes)
+
+    def remember_start(self) -> None:
+        if self.print_bytes < PRINT_BYTES and self.offset > self.print_bytes:
+            length = min(PRINT_BYTES, self.offset)
+            self.print, self.print_bytes = fingerprint(head_of(self.handle, self.name), length)
+
+    def begin_anew(self) -> None:
+        """After it was cut to nothing in place."""
+        self.offset, self.print, self.print_bytes, self.size, self.searched = 0, "", 0, -1, 0
+        self.identity = b""
+        if isinstance(self.unpacked, Recoded):
+            self.unpacked.restart()
 
     def block(self, data: bytes, length: int = 0) -> Block:
         """What was read at `offset`."""

@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import time
 from functools import partial
 from pathlib import Path
@@ -35,7 +34,6 @@ from kubewitness.inputs.gunzip import Gunzip
 from kubewitness.inputs.recode import Recoded
 from kubewitness.inputs.rotated_file import (
     BLOCK,
-    PRINT_BYTES,
     Block,
     OpenFile,
     Position,
@@ -47,15 +45,12 @@ from kubewitness.inputs.rotated_file import (
     pread,
     stat_of,
 )
+from kubewitness.inputs.rotated_names import TRIES, RotatedNames
 
 __all__ = ["BLOCK", "Block", "RotatedFile"]
 
 #: file systems stamp with the kernel's tick (1 to 10 ms), some only whole seconds
 _CLOCK_GRAIN_NS = 2_000_000_000
-#: a name with so many digits has a date in it
-_DATE_DIGITS = 8
-#: of looking at a folder that changes while it is looked at
-_TRIES = 10
 #: finished files that are remembered
 _REMEMBERED = 64
 #: of a line that is too long, this much is kept
@@ -89,8 +84,7 @@ class RotatedFile:
         self._line_limit = line_limit
         self._long_kept = long_kept or _LONG_KEPT
         self._encoding = encoding
-        name, stem, suffix = map(re.escape, (self.path.name, self.path.stem, self.path.suffix))
-        self._rotated = re.compile(rf"(?:{stem}-\d{{4}}-\d\d-\d\dT[^/]*{suffix}|{name}[.-]\d[\d.-]*?)(?:\.gz)?")
+        self._names = RotatedNames(self.path).all
         self._files: list[OpenFile] = []
         self._done: list[Saved] = []
         self._floor_ns = 0
@@ -143,7 +137,7 @@ class RotatedFile:
         # nobody writes to a compressed file any more
         wait = 0.0 if file.name.endswith(".gz") else self._rotate_wait
         superseded = file.inode != self._live and now - file.grew >= wait
-        tail = self._tail(file) if superseded or final else None
+        tail = file.tail(self._line_limit) if superseded or final else None
         if tail is None and superseded:
             self._finish(file)
         return tail
@@ -193,77 +187,13 @@ class RotatedFile:
     # --- reading -----------------------------------------------------------------------------------------------------
 
     def _read(self, file: OpenFile, now: float) -> Block | None:
-        stat = os.fstat(file.handle)
-        if stat.st_size == file.size and stat.st_mtime_ns == file.mtime_ns:
+        stat = file.changed()
+        if stat is None:
             return None
-        if self._is_cut(file, stat):
+        if file.is_cut(stat):
             self._truncated(file, now)
             return None
-        want = BLOCK
-        while True:
-            data = file.pread(want, file.offset)
-            end = data.rfind(b"\n") + 1
-            if end:
-                break
-            if len(data) < want:
-                # half a line: nothing more until the file changes (its state was taken before it was read)
-                file.size, file.mtime_ns = stat.st_size, stat.st_mtime_ns
-                return None
-            if want > self._line_limit:
-                return self._long_line(file, stat)
-            want = min(want * 4, self._line_limit + 1)
-        if len(data) < want and end == len(data):
-            file.size = stat.st_size if file.unpacked or stat.st_size == file.offset + end else -1
-        file.mtime_ns = stat.st_mtime_ns
-        block = file.block(data[:end])
-        file.offset += end
-        self._remember_start(file)
-        return block
-
-    def _is_cut(self, file: OpenFile, stat: os.stat_result) -> bool:
-        """Whether it is shorter than it was, or begins otherwise."""
-        if isinstance(file.unpacked, Recoded):
-            return not file.name.endswith(".gz") and stat.st_size < file.unpacked.read_to
-        return not file.unpacked and (stat.st_size < file.offset or not self._same(file))
-
-    def _long_line(self, file: OpenFile, stat: os.stat_result) -> Block | None:
-        """Steps over a line that is longer than the limit, once its end is there."""
-        at = max(file.searched, file.offset)
-        while True:
-            data = file.pread(BLOCK, at)
-            if not data:
-                file.searched = at
-                file.size, file.mtime_ns = stat.st_size, stat.st_mtime_ns
-                return None
-            found = data.find(b"\n")
-            if found >= 0:
-                break
-            at += len(data)
-        length = at + found - file.offset
-        block = file.block(file.pread(self._long_kept, file.offset), length)
-        file.offset += length + 1
-        file.searched = 0
-        self._remember_start(file)
-        return block
-
-    def _tail(self, file: OpenFile) -> Block | None:
-        """The line without a newline at the end of a file that nobody writes to any more."""
-        data = file.pread(self._line_limit, file.offset)
-        if not data:
-            return None
-        block = file.block(data)
-        file.offset += len(data)
-        self._remember_start(file)
-        return block
-
-    def _same(self, file: OpenFile) -> bool:
-        """Whether the file still begins with the bytes we read from it."""
-        return fingerprint(file.pread(file.print_bytes, 0), file.print_bytes) == (file.print, file.print_bytes)
-
-    def _remember_start(self, file: OpenFile) -> None:
-        if file.print_bytes < PRINT_BYTES and file.offset > file.print_bytes:
-            length = min(PRINT_BYTES, file.offset)
-            file.print, file.print_bytes = fingerprint(head_of(file.handle, file.name), length)
+        return file.lines(stat, self._line_limit, self._long_kept)
 
     def _file(
         self, name: Path, handle: int, stat: os.stat_result, saved: Saved | None = None, *, grew: float = 0.0
@@ -296,8 +226,8 @@ class RotatedFile:
 
     def _take_up(self, now: float) -> None:
         """Every file of this log that is neither known nor older than what is known, from its beginning."""
-        for tries in range(_TRIES):
-            found = self._opened(last=tries + 1 == _TRIES)
+        for tries in range(TRIES):
+            found = self._opened(last=tries + 1 == TRIES)
             if found is not None:
                 break
         for name, handle in found or ():
@@ -349,39 +279,6 @@ class RotatedFile:
                 return True
         return False
 
-    def _names(self) -> list[Path]:
-        """The rotated files, oldest first, then the live one. A time in the name counts before the file's own, which is
-        that of its compression where the kubelet or kube-apiserver compressed it."""
-        for tries in range(_TRIES):
-            found = self._listed(last=tries + 1 == _TRIES)
-            if found is not None:
-                break
-        found = found or []
-        plain = {name for _, _, name in found}
-        # a `.gz` beside what it is made of is not complete yet
-        rotated = [name for _, _, name in sorted(found) if name.removesuffix(".gz") == name or name[:-3] not in plain]
-        return [*(self.path.with_name(name) for name in rotated), self.path]
-
-    def _listed(self, *, last: bool) -> list[tuple[str, int, str]] | None:
-        """(time in the name, time of the file, name) of rotated files; None when one went away meanwhile: it may have
-        been compressed, and the folder's entries be from before that. `last`: then it is left out."""
-        found = []
-        with contextlib.suppress(OSError), os.scandir(self.path.parent) as entries:
-            for entry in entries:
-                if not self._rotated.fullmatch(entry.name):
-                    continue
-                try:
-                    found.append((self._stamp(entry.name), entry.stat().st_mtime_ns, entry.name))
-                except FileNotFoundError:
-                    if not last:
-                        return None
-        return found
-
-    def _stamp(self, name: str) -> str:
-        """The time in a rotated file's name; "" for a number only (`.1`), which is another file's tomorrow."""
-        digits = "".join(filter(str.isdigit, name.removesuffix(".gz").removeprefix(self.path.stem)))
-        return digits if len(digits) >= _DATE_DIGITS else ""
-
     def _start_here(self) -> None:
         """First sight: the live file from its beginning; what was rotated away before is left to `import`."""
         for name in self._names()[:-1]:
@@ -408,7 +305,7 @@ class RotatedFile:
         else:
             begin = max(0, stat.st_size - self._line_limit)
             file.offset = begin + os.pread(handle, self._line_limit, begin).rfind(b"\n") + 1
-        self._remember_start(file)
+        file.remember_start()
         self._files.append(file)
         self._live = stat.st_ino
 
@@ -496,10 +393,7 @@ class RotatedFile:
                 copy = self._file(name, handle, stat, old, grew=now)
                 self._files.insert(self._files.index(file), copy)
                 break
-        file.offset, file.print, file.print_bytes, file.size, file.searched = 0, "", 0, -1, 0
-        file.identity = b""
-        if isinstance(file.unpacked, Recoded):
-            file.unpacked.restart()
+        file.begin_anew()
         self._again = True
 
     def _finish(self, file: OpenFile) -> None:
