@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from urllib.parse import unquote
 
 import duckdb
 from arro3.core import Table as ArrowTable
@@ -30,6 +28,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 from deltalake.transaction import AddAction, RemoveAction
 
 from kubewitness.errors import StateError
+from kubewitness.store import diskcommits
 from kubewitness.store.columns import arrow_schema
 from kubewitness.store.fence import check_term, commit_properties, term_of
 from kubewitness.store.livefiles import LiveFile, date_text, live_files
@@ -37,7 +36,6 @@ from kubewitness.store.merging import STATS_COLUMNS, NewFile
 from kubewitness.store.objectsizes import learn
 from kubewitness.store.places import Directory
 from kubewitness.store.schema import PARTITIONS, SCHEMA_VERSION, TABLE_COLUMNS
-from kubewitness.store.segments import fsync_directory
 
 _VERSION = "kubewitness.schema"
 _FULL_SINCE = "kubewitness.full_since"
@@ -327,25 +325,10 @@ class DeltaStoreTable:
 
         An object store's objects are durable when they are there.
         """
-        size = self._fsynced(self.directory) if isinstance(self.directory, Path) else 0
+        size = diskcommits.fsync_commit(self.directory, self.version) if isinstance(self.directory, Path) else 0
         self._commits += 1
         if self._commits % REOPEN_COMMITS == 0:
             self.reopen()
-        return size
-
-    def _fsynced(self, root: Path) -> int:
-        log = root / "_delta_log" / f"{self.version:020d}.json"
-        directories, size = {log.parent}, 0
-        for line in log.read_bytes().splitlines():
-            action = json.loads(line)
-            if "add" in action:
-                path = root / unquote(action["add"]["path"])
-                size += action["add"]["size"]
-                _fsync_file(path)
-                directories |= {path.parent, path.parent.parent, root}
-        _fsync_file(log)
-        for directory in directories:
-            fsync_directory(directory)
         return size
 
     def repair(self) -> list[str]:
@@ -353,27 +336,8 @@ class DeltaStoreTable:
         empty or cut, or that names files which are cut. Its records are still in the journal. Returns what it did."""
         if not isinstance(self.directory, Path):
             return []
-        log = self.directory / "_delta_log"
-        entries = sorted(log.glob("[0-9]*.json")) if log.is_dir() else []
-        done = []
-        if entries and (why := self._broken(self.directory, entries[-1])):
-            entries[-1].unlink()
-            fsync_directory(log)
-            done.append(f"table {self.name}: took back commit {entries[-1].stem}, which was not yet durable ({why})")
-        return done
-
-    def _broken(self, root: Path, entry: Path) -> str:
-        try:
-            actions = [json.loads(line) for line in entry.read_bytes().splitlines()]
-        except ValueError:
-            return "its log entry is cut"
-        if not actions:
-            return "its log entry is empty"
-        for add in (a["add"] for a in actions if "add" in a):
-            path = root / unquote(add["path"])
-            if not path.exists() or path.stat().st_size != add["size"]:
-                return f"{path.name} is cut"
-        return ""
+        taken = diskcommits.take_back(self.directory)
+        return [f"table {self.name}: {what}" for what in taken]
 
     def clean_log(self) -> int:
         """Deletes log entries older than the log's retention that a checkpoint covers. Returns bytes freed."""
@@ -418,14 +382,6 @@ def _append_properties(table: str) -> WriterProperties:
         compression_level=1,
         column_properties=_plain_columns(table),
     )
-
-
-def _fsync_file(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _line(e: BaseException) -> str:
