@@ -117,6 +117,28 @@ def test_a_dry_run_says_what_fluent_bit_says(capsys: Said, config: Path) -> None
     assert capsys.readouterr().err == "configuration test is successful\n"
 
 
+def test_what_is_wrong_is_told_where_it_was_asked_also_when_there_is_a_log_file(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    log = tmp_path / "log.txt"
+    arguments = ["-l", str(log), "-i", "dummy", "-p", "sampels=2", "-o", "stdout"]
+    assert main([*arguments, "-D"]) == 1
+    assert "'sampels'" in capfd.readouterr().err
+    assert not log.exists()
+    assert main(arguments) == 255
+    assert "[error] [config] dummy: unknown configuration property 'sampels'" in capfd.readouterr().err
+    assert "'sampels'" in log.read_text()
+
+
+def test_what_fluent_bit_does_not_look_at_in_a_parser_is_a_warning(capsys: Said, config: Path) -> None:
+    more = "[PARSER]\n    Name p\n    Format json\n    Time_Fmt %s\n    Types a:int b:integer\n"
+    config.write_text(config.read_text() + more)
+    assert main(["-c", str(config), "--dry-run"]) == 0
+    err = capsys.readouterr().err
+    assert re.search(r"\[ warn\] \[config\] .*:14: parser p has no key 'time_fmt', it is ignored; did you mean", err)
+    assert re.search(r"\[ warn\] \[config\] .*:15: parser p: 'types' has 'a:int', which is ignored", err)
+
+
 def test_a_quiet_start_that_fails_says_why(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["-q", "-i", "dummy", "-p", "sampels=2", "-o", "stdout"]) == 255
     assert "'sampels'" in capfd.readouterr().err

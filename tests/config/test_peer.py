@@ -61,7 +61,7 @@ def test_an_output_that_fluent_bit_does_not_have_keeps_its_own_defaults(tmp_path
 
 @pytest.mark.parametrize(
     ("plugins", "warned"),
-    [("[PLUGINS]\n    # Path /path/to/out_gstdout.so\n", False), ("[PLUGINS]\n    Path /x.so\n", True), (None, True)],
+    [("[PLUGINS]\n    # Path /path/to/out_gstdout.so\n", False), ("[PLUGINS]\n    Path /x.so\n", True), (None, False)],
 )
 def test_a_plugins_file_is_worth_a_word_only_when_something_is_missing(
     tmp_path: Path, plugins: str | None, warned: bool

@@ -160,8 +160,9 @@ def test_a_file_may_include_others_and_name_parsers_files(tmp_path: Path) -> Non
 def test_keys_may_be_written_with_humps(tmp_path: Path) -> None:
     file = load(tmp_path, SHORT + "      memBufLimit: 5M\n      Multiline.Parser: cri\n      DB: x\n" + OUT)
     assert file.inputs[0].keys == {"mem_buf_limit": "5M", "multiline.parser": "cri", "db": "x"}
-    with pytest.raises(UsageError, match="yaml:5: key 'audit_file' is given twice"):
-        load(tmp_path, SHORT + "      auditFile: x\n      audit_file: x\n" + OUT)
+    (twice,) = load(tmp_path, SHORT + "      auditFile: x\n      audit_file: x\n" + OUT).inputs
+    with pytest.raises(UsageError, match="yaml:5: kubernetes_audit: key 'audit_file' is given twice"):
+        twice.given((Key("audit_file"),))
 
 
 def test_without_strictness_what_is_missing_is_a_warning(tmp_path: Path) -> None:

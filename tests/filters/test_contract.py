@@ -9,8 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kubewitness.config.elsewhere import FILTERS as ELSEWHERE
 from kubewitness.errors import UsageError
-from kubewitness.filters import FILTERS, REFUSED
+from kubewitness.filters import FILTERS
 from kubewitness.formats.recordform import CHANGED
 from kubewitness.pipeline.filtering import Filters, Step
 from kubewitness.record import Chunk
@@ -70,7 +71,7 @@ def test_every_filter_has_samples_and_declares_its_keys(plugin: str) -> None:
 
 
 def test_what_is_refused_says_what_to_use_instead() -> None:
-    assert "expr" in REFUSED["lua"]
+    assert "expr" in ELSEWHERE["lua"]
 
 
 @pytest.mark.parametrize(("plugin", "sample"), CASES)

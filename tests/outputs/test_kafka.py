@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from kubewitness.config.keys import Options
 from kubewitness.contracts import Batch, Delivery
 from kubewitness.errors import UsageError
 from kubewitness.outputs.kafka import KafkaOutput
+from kubewitness.outputs.kafka_keys import KEYS, client_options
 from kubewitness.pipeline.backoff import Backoff
 from kubewitness.pipeline.delivery import DeliveryLoop
 from kubewitness.pipeline.feeds import MemoryQueue
@@ -126,3 +128,13 @@ async def test_a_message_over_the_brokers_limit_is_set_aside_and_its_neighbours_
 def test_keys_are_checked_before_anything_runs(keys: dict[str, str], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         KafkaOutput({"brokers": "b:9092", "topics": "a", **keys})
+
+
+def test_what_published_configurations_tune_is_taken() -> None:
+    keys = {"rdkafka.log.connection.close": "false", "rdkafka.request.required.acks": "1", "rdkafka.linger.ms": "5",
+            "rdkafka.queue.buffering.max.messages": "9", "rdkafka.security.protocol": "ssl",
+            "rdkafka.enable.ssl.certificate.verification": "false", "rdkafka.ssl.key.password": "s3cret"}  # fmt: skip
+    opts = Options("output", {"brokers": "b:9092", "topics": "a", **keys}, KEYS)
+    options, tls = client_options("output", opts)
+    assert (options["acks"], options["security_protocol"]) == ("all", "SSL")
+    assert tls == {"tls": "on", "tls.verify": "false", "tls.key_passwd": "s3cret"}

@@ -196,3 +196,10 @@ async def test_a_real_server_has_an_object_sent_in_parts(
     assert (
         ObjectDir(f"s3://{BUCKET}/big?endpoint={endpoint}&region=us-east-1").read() == (record + "\n").encode() * 12_000
     )
+
+
+def test_certificates_need_not_be_checked_where_there_are_none(tmp_path: Path) -> None:
+    keys = {"bucket": "b", "store_dir": str(tmp_path), "tls.verify": "off"}
+    assert S3Output({**keys, "endpoint": "http://127.0.0.1:9000"}).name == "s3"
+    with pytest.raises(UsageError, match=r"'tls.verify' is off: .* SSL_CERT_FILE"):
+        S3Output({**keys, "endpoint": "127.0.0.1:9000"})

@@ -219,6 +219,13 @@ def test_without_strictness_a_time_is_taken_as_far_as_it_fits() -> None:
 # --- types and decoders ---
 
 
+def test_types_may_stand_with_commas_between_them() -> None:
+    assert fields("1 2", format="regex", regex=r"^(?<a>\S+) (?<b>\S+)$", types="a:integer,b:integer") == {
+        "a": 1,
+        "b": 2,
+    }
+
+
 def test_types_are_taken_as_far_as_the_value_is_one() -> None:
     regex = "^(?<a>[^ ]*) (?<b>[^ ]*) (?<c>[^ ]*) (?<d>[^ ]*) (?<e>[^ ]*)$"
     types = "a:integer b:float c:bool d:hex e:string"

@@ -129,10 +129,12 @@ class _DropIn:
 
     def _log_as(self, service: Service, *, quiet: str = "off") -> None:
         """As the configuration says, or the environment. `quiet`: the level for a log that is off; what keeps the
-        process from running is told whatever the level is."""
+        process from running is told whatever the level is, also on standard error. A dry run is asked by somebody who
+        waits for the answer there."""
         level = os.environ.get("FLB_LOG_LEVEL", "").strip().lower()
         level = level if level in LEVELS else service.options.choice("log_level")
-        self._shape = log_to(service.options.text("log_file"), LEVELS[quiet if level == "off" else level])
+        path = "" if self._dry else service.options.text("log_file")
+        self._shape = log_to(path, LEVELS[quiet if level == "off" else level], aloud=quiet == "error")
 
     def _run(self, first: Configuration) -> int:
         async def run() -> int:

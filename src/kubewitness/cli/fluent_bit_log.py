@@ -62,8 +62,9 @@ def titles_of(now: Configuration) -> dict[str, str]:
     return titles
 
 
-def log_to(path: str, level: int) -> FluentBitFormatter:
-    """To a file, which may be rotated away, or to standard error; also to that when the file cannot be opened."""
+def log_to(path: str, level: int, *, aloud: bool = False) -> FluentBitFormatter:
+    """To a file, which may be rotated away, or to standard error; also to that when the file cannot be opened.
+    `aloud`: errors go to both, for whoever started it."""
     shape = FluentBitFormatter()
     handler: logging.Handler
     try:
@@ -71,6 +72,11 @@ def log_to(path: str, level: int) -> FluentBitFormatter:
     except OSError:
         print(f"[log] error opening log file {path}. Using stderr.", file=sys.stderr)
         handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(shape)
-    logging.basicConfig(handlers=[handler], level=level, force=True)
+    handlers = [handler]
+    if aloud and isinstance(handler, logging.FileHandler):
+        handlers.append(logging.StreamHandler(sys.stderr))
+        handlers[1].setLevel(logging.ERROR)
+    for each in handlers:
+        each.setFormatter(shape)
+    logging.basicConfig(handlers=handlers, level=level, force=True)
     return shape

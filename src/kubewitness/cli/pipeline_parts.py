@@ -6,8 +6,10 @@ import secrets
 from collections.abc import Sequence
 from typing import cast
 
+from kubewitness.cli.lenient import as_fluent_bit_reads
 from kubewitness.cli.plugins import Routes, located, names_of, parted, plugin
 from kubewitness.config.common import FILTER_KEYS, INPUT_KEYS, OUTPUT_KEYS
+from kubewitness.config.elsewhere import ELSEWHERE
 from kubewitness.config.keys import Key, Options, parsed
 from kubewitness.config.load import Known
 from kubewitness.config.service import SERVICE_KEYS
@@ -15,7 +17,7 @@ from kubewitness.config.state import StatePaths
 from kubewitness.config.tree import Section, Tree
 from kubewitness.contracts import Filter, Input, Output
 from kubewitness.errors import UsageError
-from kubewitness.filters import FILTERS, REFUSED
+from kubewitness.filters import FILTERS
 from kubewitness.inputs import INPUTS
 from kubewitness.outputs import OUTPUTS
 from kubewitness.parsers.library import Library
@@ -24,7 +26,7 @@ from kubewitness.pipeline.filtering import Filters, Step, joined_metrics
 from kubewitness.pipeline.routing import Routed
 
 #: the plugins that a configuration may name
-KNOWN = Known(inputs=INPUTS, filters=FILTERS, outputs=OUTPUTS, refused=REFUSED)
+KNOWN = Known(inputs=INPUTS, filters=FILTERS, outputs=OUTPUTS, refused=ELSEWHERE)
 #: common keys that an input sees, too
 _FOR_INPUTS = ("tag", "alias")
 #: inputs and filters that ask for parsers by name
@@ -80,7 +82,8 @@ class Parts:
         self._dry = dry
         self.warnings = list(tree.warnings)
         limit = service.options.number("multiline_buffer_limit")
-        self._library = Library(tree.parsers, tree.multiline_parsers, limit=limit)
+        parsers = tree.parsers if strict else [as_fluent_bit_reads(s, self._complain) for s in tree.parsers]
+        self._library = Library(parsers, tree.multiline_parsers, limit=limit)
         kind = self._storage_type()
         self.memory = kind != "filesystem"
         #: bytes at which the oldest records in memory are dropped; 0: inputs wait there
@@ -139,7 +142,7 @@ class Parts:
         steps = []
         for processor, name in zip(section.processors, names_of(section.processors), strict=True):
             if processor.plugin not in FILTERS:
-                KNOWN.check(processor, "filter", FILTERS)
+                KNOWN.check(processor, "processor", FILTERS)
             _, made = self._filter(processor, f"{of}/{name}")
             steps.append(Step(made, lambda tag: True))
         return Filters(steps)

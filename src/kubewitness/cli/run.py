@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
 
     tree = read()
     with located(tree.service):
-        _log_to(Service(tree.service).options)
+        _log_to(Service(tree.service).options, dry=args.dry_run)
     first = made(tree)
     for warning in first.parts.warnings:
         log.warning("%s", warning)
@@ -68,9 +68,9 @@ def run(args: argparse.Namespace) -> int:
     return asyncio.run(Pipeline(first, read, made, paths, exit_on_eof=args.exit_on_eof).run())
 
 
-def _log_to(service: Options) -> None:
-    """Standard error, or `log_file`."""
-    path = service.text("log_file")
+def _log_to(service: Options, *, dry: bool) -> None:
+    """Standard error, or `log_file` when it runs."""
+    path = "" if dry else service.text("log_file")
     try:
         handler = logging.FileHandler(path) if path else logging.StreamHandler(sys.stderr)
     except OSError as e:

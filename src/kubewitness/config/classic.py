@@ -35,7 +35,10 @@ class _Reader:
         self._kind = ""
         self._began = 0
         self._entries: list[Entry] = []
+        #: where the section stands among those that were found: before what is included within it
+        self._place = 0
         self._indent = ""
+        self._indented_at = 0
 
     def read(self, text: str) -> None:
         for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
@@ -59,13 +62,12 @@ class _Reader:
         name = found[1].strip().lower() if found else ""
         if name not in _KINDS:
             raise UsageError(f"{self._path}:{number}: unknown section {line!r}{nearest(name, KINDS)}")
-        self._kind, self._began = name, number
+        self._kind, self._began, self._place = name, number, len(self._draft.sections)
 
     def _instruction(self, number: int, line: str) -> None:
         name, *rest = line.split(None, 1)
         value = rest[0].strip() if rest else ""
         if name.lower() == "@include" and value:
-            self._end()
             at = f"{self._path}:{number}"
             for path in self._draft.included(value, self._path, at):
                 read(path, self._draft, at)
@@ -85,18 +87,26 @@ class _Reader:
             raise UsageError(f"{at}: a key must stand below a section such as [INPUT]")
         if not indent:
             raise UsageError(f"{at}: a key must be indented below its section")
-        self._indent = self._indent or indent
+        if not self._indent:
+            self._indent, self._indented_at = indent, number
         if body.startswith("["):
             raise UsageError(f"{at}: groups within a section are not supported; write processors in YAML")
         if indent not in (self._indent, 2 * self._indent):
-            mixed = " (tabs and spaces are mixed)" if set(indent) != set(self._indent) else ""
-            raise UsageError(f"{at}: this key is not indented as the first of the file is{mixed}")
+            raise UsageError(f"{at}: {self._misplaced(indent)}")
         name, *rest = body.split(None, 1)
         if not rest:
             raise UsageError(f"{at}: key {name!r} has no value")
         self._entries.append(Entry(name.lower(), rest[0].strip(), number))
 
+    def _misplaced(self, indent: str) -> str:
+        said = "this key is not indented as the first of the file is"
+        if set(indent) != set(self._indent):
+            return f"{said} (tabs and spaces are mixed)"
+        return f"{said}: by {len(indent)} characters, and line {self._indented_at} by {len(self._indent)}"
+
     def _end(self) -> None:
         if self._kind:
-            self._draft.add(section_of(self._kind, self._path, self._began, self._entries))
+            section = section_of(self._kind, self._path, self._began, self._entries)
+            self._draft.add(section)
+            self._draft.sections.insert(self._place, self._draft.sections.pop())
         self._kind, self._entries = "", []

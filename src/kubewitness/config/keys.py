@@ -61,11 +61,16 @@ TYPES: dict[KeyType, str] = {
 _TEXTS = ("text", "list", "prefix")
 
 
+def near(word: str, known: Collection[str]) -> str:
+    """ "; did you mean ...?" for error messages; empty when nothing is near."""
+    found = difflib.get_close_matches(word.lower(), known, 1)
+    return f"; did you mean {found[0]!r}?" if found else ""
+
+
 def nearest(word: str, known: Collection[str]) -> str:
-    """ "; did you mean ...?" for error messages, or what there is, when nothing is near."""
-    near = difflib.get_close_matches(word.lower(), known, 1)
-    if near:
-        return f"; did you mean {near[0]!r}?"
+    """The same, or what there is, when nothing is near."""
+    if hint := near(word, known):
+        return hint
     return f"; there is {', '.join(sorted(known))}" if known else "; it takes none"
 
 
@@ -77,7 +82,7 @@ class UnknownKey(UsageError):
         self.what = what
         self.key = key
         self.known = sorted(known)
-        self.hint = next((f"; did you mean {near!r}?" for near in difflib.get_close_matches(key.lower(), known, 1)), "")
+        self.hint = near(key, known)
 
 
 class Options:

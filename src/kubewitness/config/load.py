@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import socket
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,16 +18,29 @@ from kubewitness.errors import UsageError
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 #: a parsers file that Fluent Bit brings along is not missed: what is in it is known anyhow
 _BUNDLED = re.compile(r"parsers\.(conf|ya?ml)")
+#: the file of plugins that it brings along lists none
+_EMPTY = re.compile(r"plugins\.(conf|ya?ml)")
+#: keys of the service that name files which may say nothing
+_MAY_BE_EMPTY = {"plugins_file", "streams_file"}
+_HEADINGS = ("[plugins]", "plugins:", "stream_processor:")
+#: keys of parsers that may be given several times
+_STEPS = {"decode_field", "decode_field_as", "rule"}
+#: keys that Fluent Bit keeps itself, for any plugin; of several the last counts there
+_LAST = {
+    "match", "match_regex", "tag", "alias", "host", "listen", "port", "log_level", "retry_limit", "mem_buf_limit",
+    "storage.type", "storage.total_limit_size", "workers", "tls", "tls.verify",
+}  # fmt: skip
 
 #: keys of the service that the command line and the file have together
 _GATHERED = {"parsers_file", "plugins_file"}
 
 
 class UnknownPlugin(UsageError):
-    """There is none called `name`."""
+    """There is none called `name`. `why`: one that is known elsewhere, and what to do instead."""
 
-    def __init__(self, section: Section, kind: str, names: Collection[str]) -> None:
-        super().__init__(f"{section.where()}: unknown {kind} {section.plugin!r}{nearest(section.plugin, names)}")
+    def __init__(self, section: Section, kind: str, names: Collection[str], why: str = "") -> None:
+        said = f"{kind} {section.plugin!r}: {why}" if why else f"unknown {kind} {section.plugin!r}"
+        super().__init__(f"{section.where()}: {said}{'' if why else nearest(section.plugin, names)}")
         self.name = section.plugin
 
 
@@ -36,16 +51,14 @@ class Known:
     inputs: Collection[str] = ()
     filters: Collection[str] = ()
     outputs: Collection[str] = ()
-    #: names that are known elsewhere -> why not here, and what to write instead
-    refused: Mapping[str, str] = field(default_factory=dict)
+    #: kind -> names that are known elsewhere -> why not here, and what to write instead
+    refused: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def check(self, section: Section, kind: str, names: Collection[str]) -> None:
         """UsageError for a plugin that there is not."""
         if section.plugin in names:
             return
-        if section.plugin in self.refused:
-            raise UsageError(f"{section.where()}: {kind} {section.plugin!r}: {self.refused[section.plugin]}")
-        raise UnknownPlugin(section, kind, names)
+        raise UnknownPlugin(section, kind, names, self.refused.get(kind, {}).get(section.plugin, ""))
 
 
 def load_pipeline(path: Path, known: Known, *, strict: bool = True) -> Tree:
@@ -124,8 +137,23 @@ class _Builder:
         # what is on the command line counts, whatever the file says
         said = {entry.name for entry in found[0].entries} if found[0].file == arguments.COMMAND_LINE else set()
         said -= _GATHERED
-        entries = tuple(e for s in found for e in s.entries if s is found[0] or e.name not in said)
+        entries = tuple(
+            e for s in found for e in s.entries if (s is found[0] or e.name not in said) and not self._says_nothing(e)
+        )
         return replace(found[-1], entries=entries, lists=all(section.lists for section in found))
+
+    def _says_nothing(self, entry: Entry) -> bool:
+        """Whether it names a file of plugins or tasks in which there are none, as Fluent Bit's packages do."""
+        if entry.name not in _MAY_BE_EMPTY or not entry.value:
+            return False
+        for place in (Path(entry.value), self._draft.path.parent / entry.value):
+            try:
+                lines = place.read_text(encoding="utf-8").splitlines()
+            except (OSError, ValueError):
+                continue
+            words = (line.strip().lower() for line in lines)
+            return all(word.startswith("#") or word in _HEADINGS for word in words if word)
+        return _EMPTY.fullmatch(Path(entry.value).name) is not None
 
     def parsers_files(self, service: Section) -> None:
         """Adds the parsers of the files that the service names."""
@@ -146,15 +174,31 @@ class _Builder:
         inner = Draft(path, variables=self._draft.variables)
         _read(path, inner, at)
         for section in inner.sections:
-            if section.kind not in ("parser", "multiline_parser"):
-                raise UsageError(f"{section.where()}: [{section.kind.upper()}] does not belong into a parsers file")
-            self._draft.sections.append(section)
+            if section.kind in ("parser", "multiline_parser"):
+                self._draft.sections.append(section)
+            else:
+                self._complain(f"{section.where()}: [{section.kind.upper()}] does not belong into a parsers file")
 
     def plugins(self, kind: str, known: Known, names: Collection[str]) -> list[Section]:
-        sections = self._of(kind)
+        sections = [self._last(section) for section in self._of(kind)]
         for section in sections:
             known.check(section, kind, names)
         return sections
+
+    def _last(self, section: Section) -> Section:
+        """Without strictness: of a key that every plugin has, and that is given twice, the last."""
+        counts = Counter(entry.name for entry in section.entries if entry.name in _LAST)
+        if self._strict or section.lists or not counts or max(counts.values()) == 1:
+            return section
+        entries = []
+        for entry in section.entries:
+            counts[entry.name] -= 1
+            if counts[entry.name] > 0:  # below zero: a key that is not one of these
+                at = f"{section.file}:{entry.line}"
+                self._complain(f"{at}: {section.plugin}: key {entry.name!r} is given twice; the last counts")
+            else:
+                entries.append(entry)
+        return replace(section, entries=tuple(entries))
 
     def unique(self, kind: str) -> list[Section]:
         """Parsers by their names; of two with the same one the first counts."""
@@ -164,8 +208,20 @@ class _Builder:
                 first = found[section.plugin].where()
                 self._complain(f"{section.where()}: {kind} {section.plugin!r} is already defined at {first}")
             else:
-                found[section.plugin] = section
+                found[section.plugin] = self._first(section)
         return list(found.values())
+
+    def _first(self, section: Section) -> Section:
+        """Of a parser's key that is given twice, the first."""
+        entries: list[Entry] = []
+        for entry in section.entries:
+            may_be = entry.name in _STEPS or (section.lists and not entry.again)
+            if not may_be and any(entry.name == before.name for before in entries):
+                at = f"{section.file}:{entry.line}"
+                self._complain(f"{at}: {section.plugin}: key {entry.name!r} is given twice; the first counts")
+            else:
+                entries.append(entry)
+        return replace(section, entries=tuple(entries))
 
     def _of(self, kind: str) -> list[Section]:
         return [self._replaced(section) for section in self._draft.sections if section.kind == kind]
@@ -198,6 +254,8 @@ class _Builder:
         if value is not None:
             return self._filled(value, at, (*within, name)) if "${" in value else value
         value = os.environ.get(name)
+        if value is None and name == "HOSTNAME":
+            return socket.gethostname()  # shells have it, and so everybody writes it, but processes are not given it
         if value is None:
             self._complain(f"{at}: variable ${{{name}}} is not set; set it, or define it by `env` or @SET")
         return value or ""

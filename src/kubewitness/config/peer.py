@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
+from kubewitness.config.keys import near
+from kubewitness.config.service import SERVICE_KEYS
 from kubewitness.config.tree import Entry, Section, Tree
 
 #: the version whose command line, files and answers are followed
@@ -33,7 +34,7 @@ OUTPUTS: Mapping[str, Mapping[str, str]] = {
 
 def with_defaults(tree: Tree) -> Tree:
     """The configuration with Fluent Bit's defaults, and without what it would load from elsewhere."""
-    service, warnings = _without_plugins(tree.service, tree.path)
+    service, warnings = _ignored(tree.service)
     outputs = [
         section
         if section.plugin in OWN_OUTPUTS
@@ -56,22 +57,16 @@ def _added(section: Section, defaults: Mapping[str, str]) -> Section:
     return replace(section, entries=section.entries + missing)
 
 
-def _without_plugins(service: Section, path: Path) -> tuple[Section, list[str]]:
-    """`plugins_file` of Fluent Bit's own package names a file that lists none: only one that does is worth a word."""
-    warnings = []
+def _ignored(service: Section) -> tuple[Section, list[str]]:
+    """Without files of plugins that would be loaded, and without keys that Fluent Bit does not look at, either."""
+    known = {key.name for key in SERVICE_KEYS}
+    entries, warnings = [], []
     for entry in service.entries:
-        if entry.name == "plugins_file" and entry.value and not _lists_nothing(Path(entry.value), path.parent):
-            warnings.append(f"{service.where('plugins_file')}: plugins_file {entry.value}: external plugins cannot be "
-                            "loaded")  # fmt: skip
-    return replace(service, entries=tuple(e for e in service.entries if e.name != "plugins_file")), warnings
-
-
-def _lists_nothing(name: Path, beside: Path) -> bool:
-    for place in (name, beside / name):
-        try:
-            lines = place.read_text(encoding="utf-8").splitlines()
-        except (OSError, ValueError):
-            continue
-        words = [line.strip().lower() for line in lines if line.strip() and not line.strip().startswith("#")]
-        return all(word in ("[plugins]", "plugins:") for word in words)
-    return False
+        at = f"{service.file}:{entry.line}" if entry.line else str(service.file)
+        if entry.name == "plugins_file" and entry.value:
+            warnings.append(f"{at}: plugins_file {entry.value}: external plugins cannot be loaded")
+        elif entry.name not in known:
+            warnings.append(f"{at}: service has no key {entry.name!r}, it is ignored{near(entry.name, known)}")
+        elif entry.name != "plugins_file":
+            entries.append(entry)
+    return replace(service, entries=tuple(entries)), warnings

@@ -32,6 +32,8 @@ class Entry(NamedTuple):
     name: str
     value: str
     line: int
+    #: in a section of lists: its key was written once more, and this is not the next item of the list before
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +76,14 @@ class Section:
         """
         several = {key.name for key in declared if key.multi or key.type == "prefix"}
         keys: dict[str, str] = {}
-        for name, value, line in self.entries:
+        for name, value, line, again in self.entries:
             if name in without:
                 continue
             if name not in keys:
                 keys[name] = value
             elif name in several:
                 keys[name] += "\n" + value
-            elif self.lists:
+            elif self.lists and not again:
                 keys[name] += "," + value
             else:
                 raise UsageError(f"{self.file}:{line}: {self.plugin}: key {name!r} is given twice")
@@ -137,8 +139,9 @@ class Draft:
             raise UsageError(f"{before}{str(path)!r}: {e}") from e
 
     def included(self, name: str, by: Path, at: str) -> list[Path]:
-        """The files that an include names: one, or those that a pattern fits, sorted."""
-        for base in (by.parent, self.path.parent):
+        """The files that an include names: one, or those that a pattern fits, sorted. Looked for beside the file that
+        includes, beside the first one, and in the working directory."""
+        for base in (by.parent, self.path.parent, Path.cwd()):
             try:
                 if (base / name).exists():
                     return [base / name]

@@ -1,7 +1,8 @@
 """Fluent Bit's YAML format. The source is its manual ("YAML configuration").
 
 `env`, `includes`, `service`, `parsers`, `multiline_parsers` and `pipeline` with `inputs`, `filters`, `outputs`; a list
-as the value of a key is that key several times. `processors.logs` of inputs and outputs become sections of their own.
+as the value of a key is that key several times, and so is a key that is written twice. `processors.logs` of inputs and
+outputs become sections of their own. The form of Fluent Bit 1.9 is taken, too: `- tail: {path: ...}`.
 """
 
 from __future__ import annotations
@@ -26,6 +27,12 @@ _REFUSED = {
     "stream_processor": "there is no stream processor; use `kubewitness sql`",
     "extensions": "extensions are not supported",
 }
+#: keys whose value is a tree -> what to write instead
+_TREES = {
+    "condition": "conditions of processors are not supported; `grep` keeps and drops records by their fields, `modify` "
+    "has `condition` lines of its own, and `expr` sets fields by an expression",
+    "routes": "routes by content are not supported; filter `rewrite_tag` gives records another tag for outputs",
+}
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
@@ -47,6 +54,25 @@ def read(path: Path, draft: Draft, at: str = "") -> None:
 def _snake(name: str) -> str:
     """`memBufLimit` is another way to write `mem_buf_limit`."""
     return (name if "_" in name else _HUMP.sub("_", name)).lower()
+
+
+def _words(kind: str) -> str:
+    return kind.replace("_", " ")
+
+
+def _by_name(node: yaml.Node) -> bool:
+    """Whether all keys are names of plugins: each has keys of its own. Processors stand beside a plugin's keys."""
+    return (
+        isinstance(node, yaml.MappingNode)
+        and bool(node.value)
+        and all(isinstance(value, yaml.MappingNode) and key.value != "processors" for key, value in node.value)
+    )
+
+
+def _name_of(plugin: yaml.Node, keys: yaml.Node) -> list[tuple[yaml.Node, yaml.Node]]:
+    if any(str(key.value).lower() == "name" for key, _ in keys.value):
+        return []
+    return [(yaml.ScalarNode("tag:yaml.org,2002:str", "name", plugin.start_mark, plugin.end_mark), plugin)]
 
 
 class _Reader:
@@ -73,8 +99,20 @@ class _Reader:
                 self._section(kind, item)
         pipeline = self._mapping(top["pipeline"], "pipeline", tuple(_PIPELINE)) if "pipeline" in top else {}
         for name, kind in _PIPELINE.items():
-            for item in self._items(pipeline.get(name), name):
+            for item in self._plugins(pipeline.get(name), name):
                 self._section(kind, item)
+
+    def _plugins(self, node: yaml.Node | None, what: str) -> list[yaml.Node]:
+        """The items of a list; in the form of 1.9 each is its plugin's name and keys, and the list may be a mapping."""
+        nodes = [node] if isinstance(node, yaml.MappingNode) and _by_name(node) else self._items(node, what)
+        return [item for node in nodes for item in (self._named(node) if _by_name(node) else [node])]
+
+    def _named(self, node: yaml.Node) -> list[yaml.Node]:
+        """Of `{tail: {path: x}}`: `{name: tail, path: x}`, unless it has a name within."""
+        return [
+            yaml.MappingNode(keys.tag, [*_name_of(plugin, keys), *keys.value], plugin.start_mark, keys.end_mark)
+            for plugin, keys in node.value
+        ]
 
     def _env(self, node: yaml.Node) -> None:
         """A mapping, or a list of `name` and `value` or `uri` (a file that holds the value)."""
@@ -106,7 +144,10 @@ class _Reader:
     def _made(self, kind: str, node: yaml.Node) -> Section:
         entries: list[Entry] = []
         processors: list[Section] = []
-        for name, (value, line) in self._entries(node, kind.replace("_", " ")).items():
+        # a key of the service that is written twice is a mistake; a plugin says which of its keys may be
+        given = list(self._entries(node, kind).items()) if kind == "service" else self._pairs(node, _words(kind))
+        seen: set[str] = set()
+        for name, (value, line) in given:
             lower = _snake(name)
             if lower == "processors" and kind in ("input", "output"):
                 processors = self._processors(value)
@@ -116,7 +157,11 @@ class _Reader:
                 # `name: null` means the plugin of that name, though YAML reads no value there
                 entries.append(Entry(lower, "null", line))
             else:
-                entries += [Entry(lower, text, at) for text, at in self._values(value, name, line)]
+                if lower in _TREES and not isinstance(value, yaml.ScalarNode):
+                    raise UsageError(f"{self._path}:{line}: {name}: {_TREES[lower]}")
+                values = [Entry(lower, text, at) for text, at in self._values(value, name, line)]
+                entries += [entry._replace(again=not i and lower in seen) for i, entry in enumerate(values)]
+            seen.add(lower)
         return section_of(kind, self._path, self._line(node), entries, processors, lists=True)
 
     def _processors(self, node: yaml.Node) -> list[Section]:
@@ -157,20 +202,23 @@ class _Reader:
 
     def _entries(self, node: yaml.Node, what: str) -> dict[str, tuple[yaml.Node, int]]:
         """key -> (value, line). A key given twice is an error: YAML would silently keep one of them."""
-        if not isinstance(node, yaml.MappingNode):
-            raise UsageError(f"{self._at(node)}: {what} is a mapping (`key: value`)")
         entries: dict[str, tuple[yaml.Node, int]] = {}
         lower: set[str] = set()
-        for key_node, value in node.value:
-            line = self._line(key_node)
-            if not isinstance(key_node, yaml.ScalarNode):
-                raise UsageError(f"{self._path}:{line}: a key is a word")
-            name = str(key_node.value)
+        for name, (value, line) in self._pairs(node, what):
             if name in entries or (what != "env" and _snake(name) in lower):
                 raise UsageError(f"{self._path}:{line}: key {name!r} is given twice")
             lower.add(_snake(name))
             entries[name] = (value, line)
         return entries
+
+    def _pairs(self, node: yaml.Node, what: str) -> list[tuple[str, tuple[yaml.Node, int]]]:
+        """The same in the order of the file, also when a key is there twice."""
+        if not isinstance(node, yaml.MappingNode):
+            raise UsageError(f"{self._at(node)}: {what} is a mapping (`key: value`)")
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise UsageError(f"{self._at(key)}: a key is a word")
+        return [(str(key.value), (value, self._line(key))) for key, value in node.value]
 
     def _text(self, node: yaml.Node, key: str) -> str:
         if isinstance(node, yaml.ScalarNode):

@@ -25,8 +25,3 @@ FILTERS: dict[str, tuple[str, str]] = {
     "kubernetes": ("kubewitness.filters.kubernetes", "Kubernetes"),
     "multiline": ("kubewitness.filters.multiline", "MultilineFilter"),
 }
-
-#: names that are refused, and what to write instead
-REFUSED: dict[str, str] = {
-    "lua": "scripts are not run; filter `expr` keeps, drops and sets fields by expressions (docs/filters.md)",
-}

@@ -31,8 +31,9 @@ KEYS = (
     Key("client_id", default="kubewitness", doc="how brokers know us"),
     *secret_keys("sasl_password", "password of `rdkafka.sasl.username`"),
     Key("rdkafka.", "prefix", "", "librdkafka's `security.protocol`, `sasl.mechanism`, `sasl.username`, "
-        "`sasl.password`, `ssl.ca.location`, `ssl.certificate.location`, `ssl.key.location`, `compression.codec`; "
-        "`acks` is always all; others are refused"),
+        "`sasl.password`, `ssl.ca.location`, `ssl.certificate.location`, `ssl.key.location`, `compression.codec`, "
+        "`enable.ssl.certificate.verification`, `ssl.key.password`; `acks` is always all; what tunes its queue, its "
+        "retries, its log and its sockets is accepted, without effect; others are refused"),
     Key("group_id", doc=_NOTHING + "groups are of consumers"),
     Key("queue_full_retries", "int", "10", _NOTHING + "there is no queue beside the journal"),
     Key("otlp_logs_partition_by_resource", "bool", "false", "only off", refused="messages are one record each"),
@@ -51,7 +52,22 @@ KEYS = (
 _RDKAFKA = (
     "security.protocol", "sasl.mechanism", "sasl.mechanisms", "sasl.username", "sasl.password", "ssl.ca.location",
     "ssl.certificate.location", "ssl.key.location", "compression.codec", "compression.type", "acks",
-    "request.required.acks", "enable.idempotence",
+    "request.required.acks", "enable.idempotence", "enable.ssl.certificate.verification", "ssl.key.password",
+)  # fmt: skip
+#: what librdkafka does by itself and we do elsewhere: the journal queues and tries again, `net.*` says how long a
+#: connection may take, the log is ours
+_TUNING = (
+    "log.connection.close", "log_level", "log.queue", "log.thread.name", "debug", "statistics.interval.ms", "client.id",
+    "queue.buffering.max.messages", "queue.buffering.max.kbytes", "queue.buffering.max.ms",
+    "queue.buffering.backpressure.threshold", "linger.ms", "batch.size", "batch.num.messages", "message.max.bytes",
+    "message.copy.max.bytes", "message.send.max.retries", "retries", "retry.backoff.ms", "retry.backoff.max.ms",
+    "message.timeout.ms", "delivery.timeout.ms", "request.timeout.ms", "max.in.flight",
+    "max.in.flight.requests.per.connection", "socket.keepalive.enable", "socket.timeout.ms", "socket.nagle.disable",
+    "socket.send.buffer.bytes", "socket.receive.buffer.bytes", "socket.max.fails", "socket.connection.setup.timeout.ms",
+    "connections.max.idle.ms", "broker.address.family", "broker.address.ttl", "reconnect.backoff.ms",
+    "reconnect.backoff.max.ms", "metadata.max.age.ms", "topic.metadata.refresh.interval.ms",
+    "topic.metadata.refresh.sparse", "api.version.request", "api.version.request.timeout.ms", "broker.version.fallback",
+    "compression.level", "request.timeout", "enable.gapless.guarantee",
 )  # fmt: skip
 
 
@@ -59,6 +75,8 @@ _TLS = {
     "ssl.ca.location": "tls.ca_file",
     "ssl.certificate.location": "tls.crt_file",
     "ssl.key.location": "tls.key_file",
+    "ssl.key.password": "tls.key_passwd",
+    "enable.ssl.certificate.verification": "tls.verify",
 }
 
 
@@ -66,7 +84,7 @@ def client_options(what: str, opts: Options) -> tuple[dict[str, Any], dict[str, 
     """(options of aiokafka's producer, what else of `tls.*` is given; empty: no TLS)."""
     given = opts.prefixed("rdkafka.")
     for name in given:
-        if name not in _RDKAFKA:
+        if name not in _RDKAFKA and name not in _TUNING:
             raise UsageError(f"{what}: {'rdkafka.' + name!r} is not known{nearest(name, _RDKAFKA)}")
     protocol = given.get("security.protocol", "plaintext").upper()
     secure = "SSL" in protocol or opts.flag("tls")

@@ -62,6 +62,8 @@ KEYS = (
     Key("compression", doc="of objects; empty: none", choices=("gzip", "zstd")),
     Key("content_type", doc="sent as Content-Type"),
     Key("storage_class", doc="sent as x-amz-storage-class"),
+    Key("tls", "bool", "on", _NOTHING + "`endpoint` says which scheme is spoken"),
+    Key("tls.verify", "bool", "on", "certificates are always checked; off is taken where `endpoint` begins with `http://`"),
     Key("canned_acl", doc="only empty", refused="access is the bucket's policy"),
     Key("role_arn", doc="only empty", refused=_CHAIN),
     Key("external_id", doc="only empty", refused=_CHAIN),
@@ -96,6 +98,9 @@ class S3Output:
         need(what, "obstore", "s3")
         if endpoint and "://" not in endpoint:
             endpoint = f"https://{endpoint}"
+        if not opts.flag("tls.verify") and not endpoint.startswith("http://"):
+            raise UsageError(f"{what}: 'tls.verify' is off: certificates are always checked; SSL_CERT_FILE in the "
+                             "environment names the ones to trust")  # fmt: skip
         self._root = ObjectDir(
             f"s3://{bucket}?region={opts.text('region')}" + (f"&endpoint={endpoint}" if endpoint else "")
         )

@@ -14,7 +14,7 @@ from kubewitness.parsers.timeformat import TimeFormat
 
 #: as runtimes write it
 RFC3339 = "%Y-%m-%dT%H:%M:%S.%L%z"
-_TYPES = ("string", "integer", "float", "bool", "hex")
+TYPES = ("string", "integer", "float", "bool", "hex")
 _INTEGER = re.compile(r"\s*[+-]?\d{1,19}")
 _FLOAT = re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 _HEX = re.compile(r"\s*(?:0[xX])?[0-9a-fA-F]{1,16}")
@@ -68,12 +68,17 @@ class Finish:
         return found
 
 
+def typed_fields(text: str) -> list[str]:
+    """The `FIELD:TYPE` of key `types`. Fluent Bit's own files have commas between them, with which it types nothing."""
+    return text.replace(",", " ").split()
+
+
 def _types(text: str) -> dict[str, str]:
     types = {}
-    for pair in text.split():
+    for pair in typed_fields(text):
         name, colon, kind = pair.rpartition(":")
-        if not colon or not name or kind.lower() not in _TYPES:
-            raise UsageError(f"'types' has {pair!r}; it takes FIELD:TYPE, and as TYPE {', '.join(_TYPES)}")
+        if not colon or not name or kind.lower() not in TYPES:
+            raise UsageError(f"'types' has {pair!r}; it takes FIELD:TYPE, and as TYPE {', '.join(TYPES)}")
         types[name] = kind.lower()
     return types
 

@@ -14,7 +14,7 @@ KEYS = (
     Key("time_offset", doc="of times that have no zone: `+0200`, `-03:00`, `Z`"),
     Key("time_strict", "bool", "on", "off: a time that fits in part is taken as far as it fits"),
     Key("time_system_timezone", "bool", "off", "times that have no zone are in this system's"),
-    Key("types", doc="`FIELD:TYPE` by spaces: string, integer, float, bool, hex. No effect in format json"),
+    Key("types", doc="`FIELD:TYPE` by spaces or commas: string, integer, float, bool, hex. No effect in format json"),
     Key("skip_empty_values", "bool", "on", "of format regex: leaves out fields that are empty"),
     Key("decode_field", doc="`json FIELD`: the text of a field is JSON, its keys are put beside it", multi=True),
     Key("decode_field_as", doc="`json|escaped|escaped_utf8|mysql_quoted FIELD [try_next|do_next]`: the field decoded",
