@@ -238,7 +238,6 @@ async def test_a_proxy_is_asked_for_the_far_side(monkeypatch: pytest.MonkeyPatch
         ({"format": "gelf"}, "'format' cannot be 'gelf'"),
         ({"port": "0"}, "'port' is 0"),
         ({"header": "X-Only"}, "'header' takes a name and a value"),
-        ({"aws_auth": "on"}, "'aws_auth' is not supported: requests are not signed for AWS"),
         ({"http_passwd": "a", "http_passwd_file": "b"}, "are both given"),
         ({"bearer_token_file": "/absent"}, "'bearer_token_file': /absent: No such file"),
         ({"tls": "on", "tls.ca_file": "/absent"}, "tls.ca_file"),

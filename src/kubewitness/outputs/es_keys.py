@@ -5,7 +5,7 @@ from __future__ import annotations
 from kubewitness.config.keys import Key
 from kubewitness.outputs.compress import compress_key
 from kubewitness.outputs.credentials import secret_keys
-from kubewitness.outputs.http_keys import HTTP_KEYS, place
+from kubewitness.outputs.http_keys import http_keys, place
 
 _NOTHING = "accepted, without effect: "
 WRITES = ("create", "index", "update", "upsert")
@@ -36,7 +36,7 @@ _COMMON = (
     Key("buffer_size", "size", "512k", _NOTHING + "answers are read whole"),
     Key("pipeline", doc="ingest pipeline to go through"),
     Key("upstream", doc="only empty", refused="give one host; put a load balancer before several"),
-    *HTTP_KEYS,
+    *http_keys(aws_service_name="es"),
 )  # fmt: skip
 
 ES_KEYS = (

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from kubewitness.config.keys import Key
+from kubewitness.outputs.aws_auth import aws_keys
 from kubewitness.outputs.client_tls import TLS_KEYS
 from kubewitness.outputs.credentials import secret_keys
+from kubewitness.outputs.oauth2 import OAUTH2_KEYS
 
 _NOTHING = "accepted, without effect: "
 _DNS = _NOTHING + "the system resolves names"
 _KERNEL = _NOTHING + "the system's values"
-_AWS = "requests are not signed for AWS"
-_OAUTH = "tokens are not fetched; use `bearer_token_file`"
 
 #: of every output that connects to somewhere
 NET_KEYS = (
@@ -34,19 +34,7 @@ NET_KEYS = (
     Key("net.tcp_keepalive_probes", doc=_KERNEL),
 )  # fmt: skip
 
-_AWS_KEYS = (
-    Key("aws_auth", "bool", "off", "only off", refused=_AWS),
-    Key("aws_service", doc=_NOTHING + "see `aws_auth`"),
-    Key("aws_region", doc=_NOTHING + "see `aws_auth`"),
-    Key("aws_sts_endpoint", doc=_NOTHING + "see `aws_auth`"),
-    Key("aws_role_arn", doc=_NOTHING + "see `aws_auth`"),
-    Key("aws_external_id", doc=_NOTHING + "see `aws_auth`"),
-    Key("aws_profile", doc=_NOTHING + "see `aws_auth`"),
-    Key("aws_service_name", doc=_NOTHING + "see `aws_auth`"),
-)  # fmt: skip
-
-#: of every output over HTTP; `place` adds host and port with their defaults
-HTTP_KEYS = (
+_HTTP = (
     *secret_keys("http_passwd", "password of `http_user`"),
     Key("http_user", doc="user, for HTTP's basic authentication"),
     *secret_keys("bearer_token", "token, sent as `Authorization: Bearer`"),
@@ -54,10 +42,17 @@ HTTP_KEYS = (
     Key("proxy", doc="http://host:port to go through; empty: the environment's"),
     Key("http.response_timeout", "seconds", "60s", "seconds until an answer begins, and between its parts"),
     Key("http.read_idle_timeout", "seconds", "0s", _NOTHING + "see `http.response_timeout`"),
-    Key("oauth2.enable", "bool", "off", "only off", refused=_OAUTH),
-    Key("oauth2.", "prefix", "", _NOTHING + "see `oauth2.enable`"),
-    *_AWS_KEYS, *TLS_KEYS, *NET_KEYS,
+    *OAUTH2_KEYS,
 )  # fmt: skip
+
+
+def http_keys(*, aws_service: str = "", aws_service_name: str = "") -> tuple[Key, ...]:
+    """Of every output over HTTP; `place` adds host and port with their defaults. The names are what AWS calls the far
+    side, for the keys of these names."""
+    return (*_HTTP, *aws_keys(aws_service, aws_service_name), *TLS_KEYS, *NET_KEYS)
+
+
+HTTP_KEYS = http_keys()
 
 
 def place(port: int, host: str = "127.0.0.1") -> tuple[Key, Key]:

@@ -16,23 +16,26 @@ import base64
 import email.utils
 import time
 import urllib.parse
-import urllib.request
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from kubewitness.config.keys import Options
 from kubewitness.errors import Refused, Retry, UsageError
+from kubewitness.outputs.aws_auth import AwsAuth
 from kubewitness.outputs.client_tls import ClientTls
 from kubewitness.outputs.compress import COMPRESSORS
 from kubewitness.outputs.credentials import Secret
+from kubewitness.outputs.http_parts import limited, proxy_for
+from kubewitness.outputs.oauth2 import Oauth2
 
 if TYPE_CHECKING:
     import aiohttp
+    from multidict import CIMultiDict
 
 _REFUSED = frozenset({400, 409, 413, 422})
 #: of an answer's text, in messages (characters)
 _SHOWN = 300
-#: an answer may have so many bytes; what is more is not read
+#: an answer may have so many bytes
 _ANSWER = 32 * 1024**2
 #: nobody is waited for longer than this, whatever they ask for (seconds)
 _LONGEST = 3600.0
@@ -42,6 +45,22 @@ class Answer(NamedTuple):
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+
+class Authorizer(Protocol):
+    """Proves who we are, where that takes more than a header that is always the same."""
+
+    async def authorize(self, method: str, url: str, headers: CIMultiDict[str], body: bytes) -> None:
+        """Adds headers to a request that is about to go out as it is. Retry when it cannot now."""
+        ...
+
+    async def renew(self, status: int, headers: Mapping[str, str]) -> bool:
+        """Told of every answer that is no success: whether the same request may be taken now."""
+        ...
+
+    def secrets(self) -> list[str]:
+        """What must not stand in messages."""
+        ...
 
 
 class HttpSender:
@@ -58,22 +77,15 @@ class HttpSender:
         self._user = opts.text("http_user")
         self._password = Secret(what, opts, "http_passwd")
         self._bearer = Secret(what, opts, "bearer_token")
+        self._authorizer = _authorizer(what, opts)
         self._compress_name = opts.choice("compress")
         self._headers = [("User-Agent", user_agent), *_headers(what, opts.lines("header"))]
-        self._proxy = self._proxy_of(what, scheme, host)
+        self._proxy = proxy_for(what, opts, scheme, host)
         self._session: aiohttp.ClientSession | None = None
         #: whether messages quote what the far side answered
         self.tells_answers = True
         #: what must not stand in messages
         self.secrets: list[Secret] = [self._password, self._bearer]
-
-    def _proxy_of(self, what: str, scheme: str, host: str) -> str | None:
-        proxy = self._opts.text("proxy")
-        if proxy and not proxy.startswith("http://"):
-            raise UsageError(f"{what}: 'proxy' is not an address such as http://host:port")
-        if proxy or self._opts.flag("net.proxy_env_ignore") or urllib.request.proxy_bypass(host):
-            return proxy or None
-        return urllib.request.getproxies().get(scheme)
 
     # --- sending -----------------------------------------------------------------------------------------------------
 
@@ -90,22 +102,34 @@ class HttpSender:
         self, path: str, body: bytes, headers: Mapping[str, str], *, method: str = "POST", pack: bool = True
     ) -> Answer:
         """The answer, whatever it is; Retry when there is none."""
-        import aiohttp
         from multidict import CIMultiDict
 
-        sent = CIMultiDict(self._headers)
-        sent.update({**headers, **self._authorization()})
+        given = CIMultiDict(self._headers)
+        given.update({**headers, **self._authorization()})
         if pack and self._compress_name:
             body = await asyncio.to_thread(COMPRESSORS[self._compress_name], body)
-            sent["Content-Encoding"] = self._compress_name
+            given["Content-Encoding"] = self._compress_name
+        answer = await self._once(method, path, body, given)
+        authorizer = self._authorizer
+        if authorizer is not None and answer.status >= 400 and await authorizer.renew(answer.status, answer.headers):
+            answer = await self._once(method, path, body, given)
+        return answer
+
+    async def _once(self, method: str, path: str, body: bytes, headers: CIMultiDict[str]) -> Answer:
+        import aiohttp
+        from yarl import URL
+
+        url, sent = URL(self.base + path), headers.copy()
+        if self._authorizer is not None:
+            await self._authorizer.authorize(method, str(url), sent, body)
         more: dict[str, Any] = {"ssl": self._tls.context()} if self._tls.on else {}
         if self._tls.server_name:
             more["server_hostname"] = self._tls.server_name
         try:
             async with self._open().request(
-                method, self.base + path, data=body, headers=sent, proxy=self._proxy, allow_redirects=False, **more
+                method, url, data=body, headers=sent, proxy=self._proxy, allow_redirects=False, **more
             ) as response:
-                told = await _limited(response)
+                told = await limited(response, _ANSWER)
                 return Answer(response.status, response.headers, told)
         except (aiohttp.ClientError, OSError, TimeoutError) as e:
             raise Retry(self.clean(f"{self.base}: {_reason(e)}")) from e
@@ -120,8 +144,8 @@ class HttpSender:
 
     def clean(self, text: str) -> str:
         """One short line without what is secret."""
-        for secret in self.secrets:
-            value = secret.value() if secret else ""
+        values = [secret.value() for secret in self.secrets if secret]
+        for value in [*values, *(self._authorizer.secrets() if self._authorizer is not None else [])]:
             if value:
                 text = text.replace(value, "***")
         return " ".join(text.split())[:_SHOWN]
@@ -165,17 +189,14 @@ class HttpSender:
             self._session = None
 
 
-async def _limited(response: aiohttp.ClientResponse) -> bytes:
-    """The body, to its limit."""
-    parts = []
-    size = 0
-    async for part in response.content.iter_any():
-        parts.append(part)
-        size += len(part)
-        if size > _ANSWER:
-            response.close()
-            break
-    return b"".join(parts)
+def _authorizer(what: str, opts: Options) -> Authorizer | None:
+    ways = [name for name in ("aws_auth", "oauth2.enable") if opts.flag(name)]
+    ways += [name for name in ("http_user", "bearer_token", "bearer_token_file") if ways and opts.text(name)]
+    if len(ways) > 1:
+        raise UsageError(f"{what}: {ways[0]!r} and {ways[1]!r} are both given; one request has one `Authorization`")
+    if not ways:
+        return None
+    return AwsAuth(what, opts) if ways[0] == "aws_auth" else Oauth2(what, opts)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

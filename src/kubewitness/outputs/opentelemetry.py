@@ -18,7 +18,7 @@ from kubewitness.errors import Retry
 from kubewitness.formats.accessor import path_of
 from kubewitness.outputs.compress import compress_key
 from kubewitness.outputs.extras import otlp_records
-from kubewitness.outputs.http_keys import HTTP_KEYS, place
+from kubewitness.outputs.http_keys import http_keys, place
 from kubewitness.outputs.http_sender import Answer, HttpSender
 from kubewitness.outputs.records import grouped, in_order
 
@@ -51,7 +51,7 @@ KEYS = (
     *(Key(f"logs_{n}_metadata_key", doc=_NO_METADATA) for n in ("observed_timestamp", "timestamp", "severity_text",
         "severity_number", "trace_flags", "span_id", "trace_id", "attributes", "instrumentation_scope", "resource")),
     Key("logs_metadata_key", default="otlp", doc=_NO_METADATA),
-    *HTTP_KEYS,
+    *http_keys(aws_service="logs"),
 )  # fmt: skip
 
 _TYPES = {"protobuf": "application/x-protobuf", "json": "application/json"}

@@ -14,7 +14,7 @@ from kubewitness.config.keys import Key, Options
 from kubewitness.contracts import Delivery
 from kubewitness.outputs.compress import gzip
 from kubewitness.outputs.extras import need
-from kubewitness.outputs.http_keys import HTTP_KEYS, place
+from kubewitness.outputs.http_keys import http_keys, place
 from kubewitness.outputs.http_sender import HttpSender
 from kubewitness.outputs.prometheus_exporter import labels_of
 from kubewitness.outputs.remote_write_series import write_request
@@ -34,7 +34,7 @@ KEYS = (
     Key("buffer_size", "size", "8M", "numbers that wait for the far side (as text); what is more is dropped, oldest "
         "first, and counted as `dropped_snapshots` (not in Fluent Bit)"),
     Key("log_response_payload", "bool", "true", "errors quote what the far side answered"),
-    *HTTP_KEYS,
+    *http_keys(aws_service="aps"),
 )  # fmt: skip
 
 
