@@ -8,7 +8,7 @@ import pytest
 
 from kubewitness.errors import UsageError
 from kubewitness.filters.parser import ParserFilter
-from kubewitness.formats.record_times import times_us
+from kubewitness.formats.record_times import stamps_ns
 from kubewitness.outputs.lines import json_lines
 from kubewitness.parsers.library import Library
 from tests.filters.samples import Pairs, chunk_of_json, chunk_of_lines, library_of, through
@@ -72,7 +72,7 @@ def test_a_time_that_was_found_is_the_records_and_others_keep_theirs(library: Li
     )
     assert left.times is not None
     assert left.times[0] == 1767323045_678901234
-    assert list(times_us(left)) == [1767323045_678901, 1795375566_038000]
+    assert stamps_ns(left) == [1767323045_678901234, 1795375566_038000000]
     assert json_lines(left).splitlines()[0] == (
         b'{"said":"hello","time":"2026-11-22T19:26:05.038Z","stream":"stdout","_p":"F"}'
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -17,10 +18,10 @@ class Authority:
         subject = ("-subj", f"/CN={name}", "-days", "30")
         self._openssl("req", "-x509", *_NEW_KEY, "-keyout", str(self._key), "-out", str(self.certificate), *subject)
 
-    def issue(self, name: str, *, file: str = "") -> tuple[Path, Path]:
+    def issue(self, name: str, *, file: str = "", addresses: Sequence[str] = ("127.0.0.1",)) -> tuple[Path, Path]:
         crt, key = self.folder / f"{file or name}.crt", self.folder / f"{file or name}.key"
         extensions = self.folder / f"{file or name}.ext"
-        extensions.write_text(f"subjectAltName=IP:127.0.0.1,DNS:{name}\n")
+        extensions.write_text(f"subjectAltName={''.join(f'IP:{a},' for a in addresses)}DNS:{name}\n")
         request = self.folder / f"{file or name}.csr"
         self._openssl("req", "-new", *_NEW_KEY, "-keyout", str(key), "-out", str(request), "-subj", f"/CN={name}")
         self._openssl(

@@ -1,23 +1,30 @@
 """One Kafka broker for tests: as much of the protocol as a producer needs (KIP-35, Metadata v1, InitProducerId v0,
-Produce v3), by the messages of the client library, record batches and sequence numbers checked."""
+Produce v3; SaslHandshake v0 with PLAIN), by the messages of the client library; record batches and sequence numbers are
+checked."""
 
 from __future__ import annotations
 
 import asyncio
 import struct
 from collections import deque
+from collections.abc import Mapping
 from io import BytesIO
 from typing import Any, NamedTuple
 
-from aiokafka.protocol.admin import ApiVersionResponse_v0
+from aiokafka.protocol.admin import ApiVersionResponse_v0, SaslHandShakeResponse_v0
 from aiokafka.protocol.metadata import MetadataRequest_v1, MetadataResponse_v1
 from aiokafka.protocol.produce import ProduceRequest_v3, ProduceResponse_v3
 from aiokafka.protocol.transaction import InitProducerIdResponse_v0
 from aiokafka.record import MemoryRecords
 
 #: api key -> (lowest, highest) version
-_VERSIONS = {0: (0, 3), 3: (0, 1), 18: (0, 0), 22: (0, 0)}
+_VERSIONS = {0: (0, 3), 3: (0, 1), 18: (0, 0), 17: (0, 0), 22: (0, 0)}
 TOO_LARGE, NOT_ENOUGH_REPLICAS = 10, 19
+
+
+async def _frame(reader: asyncio.StreamReader) -> bytes:
+    (size,) = struct.unpack(">i", await reader.readexactly(4))
+    return await reader.readexactly(size)
 
 
 class Taken(NamedTuple):
@@ -30,8 +37,12 @@ class Taken(NamedTuple):
 class Broker:
     """Faults, one for each Produce: "busy" (not enough replicas), "cut" (took it, hangs up)."""
 
-    def __init__(self, limit: int = 1 << 20) -> None:
+    def __init__(self, limit: int = 1 << 20, users: Mapping[str, str] | None = None) -> None:
         self.port = 0
+        #: names and passwords; with any, nothing is answered to who does not give one
+        self.users = dict(users or {})
+        #: how clients name themselves
+        self.clients: set[str] = set()
         self.taken: list[Taken] = []
         self.faults: deque[str] = deque()
         self._limit = limit
@@ -49,19 +60,26 @@ class Broker:
         self._server.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        known = not self.users
         try:
             while True:
-                (size,) = struct.unpack(">i", await reader.readexactly(4))
-                body = BytesIO(await reader.readexactly(size))
+                body = BytesIO(await _frame(reader))
                 key, version, correlation, length = struct.unpack(">hhih", body.read(10))
-                body.read(max(0, length))
+                self.clients.add(body.read(max(0, length)).decode())
                 low, high = _VERSIONS[key]
                 assert low <= version <= high, (key, version)
+                assert known or key in (17, 18), key
                 answer = self._answer(key, version, body)
                 if answer is None:
                     return
                 data = struct.pack(">i", correlation) + answer.encode()
                 writer.write(struct.pack(">i", len(data)) + data)
+                if key == 17:
+                    _, user, password = (await _frame(reader)).decode().split("\0")
+                    if self.users.get(user) != password:
+                        return
+                    known = True
+                    writer.write(struct.pack(">i", 0))
         except asyncio.IncompleteReadError:
             pass
         finally:
@@ -74,6 +92,8 @@ class Broker:
             topics = MetadataRequest_v1.decode(body).topics or [] if version == 1 else []
             parts = [(0, t, False, [(0, 0, 0, [0], [0])]) for t in topics]
             return MetadataResponse_v1([(0, "127.0.0.1", self.port, None)], 0, parts)
+        if key == 17:
+            return SaslHandShakeResponse_v0(0, ["PLAIN"])
         if key == 22:
             self._producers += 1
             return InitProducerIdResponse_v0(0, 0, self._producers, 0)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 from array import array
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from kubewitness.errors import Retry, UsageError
 from kubewitness.outputs.es import EsOutput
 from kubewitness.outputs.es_keys import ES_KEYS
 from kubewitness.outputs.es_lines import BulkLines
+from kubewitness.outputs.opensearch import OpensearchOutput
 from kubewitness.record import Chunk
 from tests.journal.helpers import chunk, key_of
 from tests.outputs.far_side import FarSide
@@ -126,8 +129,10 @@ class Items(FarSide):
     def __init__(self, *items: dict[str, Any]) -> None:
         super().__init__()
         self.items = items
+        self.bodies: list[bytes] = []
 
     def take(self, request: web.Request, body: bytes) -> web.Response:
+        self.bodies.append(body)
         return web.json_response({"errors": True, "items": [{"create": item} for item in self.items]})
 
 
@@ -151,6 +156,64 @@ async def test_each_items_answer_decides_for_its_record_alone() -> None:
         ([b'{"n":2}'], "400 mapper_parsing_exception: no number")
     ]
     assert [(d.seq, list(d.chunk.records())) for d in told.value.left] == [(5, [b'{"n":3}', b'{"n":4}', b'{"n":5}'])]
+
+
+@pytest.mark.parametrize("plugin", [EsOutput, OpensearchOutput])
+async def test_the_index_may_be_todays_though_the_record_is_old(plugin: type[EsOutput]) -> None:
+    days = []
+    for today in ("off", "on"):
+        async with EsSide() as side:
+            output = plugin(
+                {"port": str(side.port), "logstash_format": "on", "current_time_index": today, **EsSide.keys}
+            )
+            days.append(datetime.now(UTC))
+            await output.write([Delivery(1, logs('{"n":1}'))])
+            days.append(datetime.now(UTC))
+            await output.close()
+            assert side.wrong == []
+            index = side.actions[0]["create"]["_index"]
+        if today == "off":
+            assert index == "logstash-2023.11.14"
+    assert index in {day.strftime("logstash-%Y.%m.%d") for day in days}
+
+
+@pytest.mark.parametrize("plugin", [EsOutput, OpensearchOutput])
+async def test_each_refusal_may_be_told_for_itself(plugin: type[EsOutput], caplog: pytest.LogCaptureFixture) -> None:
+    items = [{"status": 400, "error": {"type": "mapper_parsing_exception", "reason": f"r{n}"}} for n in range(2)]
+    said = []
+    for trace in ("off", "on"):
+        async with Items(*items) as side:
+            output = plugin({"port": str(side.port), "trace_error": trace})
+            caplog.clear()
+            with pytest.raises(Partly):
+                await output.write([Delivery(1, logs('{"n":0}', '{"n":1}'))])
+            await output.close()
+            said.append([r.getMessage() for r in caplog.records if r.name.startswith("kubewitness")])
+    assert said == [[], [f"{output.name}: 400 mapper_parsing_exception: r{n}" for n in range(2)]]
+
+
+async def test_opensearch_may_be_told_the_type_of_documents() -> None:
+    async with Items({"status": 201}) as side:
+        output = OpensearchOutput({"port": str(side.port), "type": "event"})
+        await output.write([Delivery(1, logs('{"n":0}'))])
+        await output.close()
+        assert strict_json(side.bodies[0].splitlines()[0]) == {"create": {"_index": "fluent-bit", "_type": "event"}}
+
+
+@pytest.mark.parametrize(("key", "scheme"), [("http_api_key_file", "ApiKey {}"), ("cloud_auth_file", "Basic {}")])
+async def test_secrets_of_files_are_read_again_when_they_change(key: str, scheme: str, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("first\n")
+    async with EsSide() as side:
+        output = EsOutput({"port": str(side.port), key: str(secret), **EsSide.keys})
+        await output.write([Delivery(1, logs('{"n":1}'))])
+        secret.write_text("the second\n")
+        await output.write([Delivery(2, logs('{"n":2}'))])
+        await output.close()
+        sent = [request.headers["Authorization"] for request in side.requests]
+    plain = [b"first", b"the second"]
+    encoded = [base64.b64encode(text) if "Basic" in scheme else text for text in plain]
+    assert sent == [scheme.format(text.decode()) for text in encoded]
 
 
 async def test_an_answer_that_is_no_bulk_answer_delivers_nothing() -> None:

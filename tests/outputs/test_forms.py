@@ -59,15 +59,19 @@ async def test_csv_can_be_read_as_csv_and_begins_with_names_once(tmp_path: Path)
     text = await written(tmp_path, RECORDS[0], '{"a":1}', format="csv", csv_column_names="on")
     assert list(csv.reader(text.splitlines(keepends=True))) == [
         ["timestamp", "a", "b", "c", "d"],
-        ["1700000000.123456000", 'x "y"\n', "1", "0.500000", "nil"],
-        ["1700000000.123456000", "1"],
+        ["1700000000.123456789", 'x "y"\n', "1", "0.500000", "nil"],
+        ["1700000000.123456789", "1"],
     ]
-    assert (await written(tmp_path, '{"a":"b"}', format="csv", delimiter="tab")).endswith('123456000\t"b"\n')
+    assert (await written(tmp_path, '{"a":"b"}', format="csv", delimiter="tab")).endswith('123456789\t"b"\n')
 
 
 async def test_ltsv_and_templates_are_one_line_a_record(tmp_path: Path) -> None:
     assert await written(tmp_path, RECORDS[0], format="ltsv") == (
         '"time":1700000000.123457\t"a":"x "y"\\n"\t"b":1\t"c":0.500000\t"d":nil\n'
+    )
+    (tmp_path / "out").unlink()
+    assert await written(tmp_path, '{"b":1}', format="ltsv", label_delimiter="=", delimiter=",") == (
+        '"time"=1700000000.123457,"b"=1\n'
     )
     (tmp_path / "out").unlink()
     assert await written(tmp_path, RECORDS[0], format="template", template="{time} {b}/{a}{absent}") == (

@@ -179,6 +179,12 @@ async def test_a_shared_key_and_a_user_are_proved_both_ways(tmp_path: Path) -> N
                 await made.write([Delivery(1, logs('{"n":2}'))])
             await made.close()
         assert side.numbers == [1]
+        password = tmp_path / "password"
+        password.write_text("pw\n")
+        made = output(side, shared_key="s3cret", username="alice", password_file=str(password))
+        await made.write([Delivery(1, logs('{"n":3}'))])
+        await made.close()
+        assert side.numbers == [1, 3]
     with pytest.raises(UsageError, match="'username' needs 'shared_key'"):
         ForwardOutput({"username": "alice"})
 

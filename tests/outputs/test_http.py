@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from array import array
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -48,6 +49,18 @@ def tagged(tag: str, *numbers: int) -> Chunk:
     made = numbered(*numbers)
     made.tag = tag
     return made
+
+
+@pytest.mark.parametrize(
+    ("form", "date"),
+    [("epoch", 1700000000), ("epoch_ms", 1700000000123), ("iso8601_ns", "2023-11-14T22:13:20.123456789Z")],
+)
+async def test_the_time_has_the_form_asked_for(form: str, date: int | str) -> None:
+    made = tagged("a", 1)
+    made.times = array("q", [1_700_000_000_123_456_789])
+    async with Plain() as side:
+        await send(side, made, json_date_format=form, json_date_key="at", format="json")
+        assert msgspec.json.decode(side.bodies[0]) == [{"at": date, "n": 1}]
 
 
 # --- bodies ----------------------------------------------------------------------------------------------------------

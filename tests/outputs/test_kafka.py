@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from kubewitness.config.keys import Options
 from kubewitness.contracts import Batch, Delivery
-from kubewitness.errors import UsageError
+from kubewitness.errors import Retry, UsageError
 from kubewitness.outputs.kafka import KafkaOutput
 from kubewitness.outputs.kafka_keys import KEYS, client_options
 from kubewitness.pipeline.backoff import Backoff
@@ -61,6 +63,35 @@ async def test_a_message_is_the_record_with_its_time() -> None:
 async def test_topic_and_key_are_as_the_keys_say(keys: dict[str, str], topic: str, key: bytes | None) -> None:
     taken = await one(**keys)
     assert (taken.topic, taken.key) == (topic, key)
+
+
+async def test_the_time_has_the_name_and_the_form_asked_for() -> None:
+    taken = await one(timestamp_key="at", timestamp_format="iso8601_ns")
+    assert json.loads(taken.value) == {"at": "2023-11-14T22:13:20.123456789Z", **json.loads(RECORD)}
+
+
+async def test_a_message_may_be_an_event_of_the_forward_protocol() -> None:
+    stamp, record = msgspec.msgpack.decode((await one(format="msgpack")).value)
+    assert stamp.data == struct.pack(">II", 1_700_000_000, 123_456_789)
+    assert record == json.loads(RECORD)
+
+
+async def test_brokers_know_us_by_the_name_and_the_password_that_the_keys_say(tmp_path: Path) -> None:
+    secret = tmp_path / "password"
+    secret.write_text("guess\n")
+    user = {"rdkafka.security.protocol": "sasl_plaintext", "rdkafka.sasl.username": "alice", "client_id": "agent-1"}
+    async with Broker(users={"alice": "pw"}) as broker:
+        made = output(broker, sasl_password_file=str(secret), **user)
+        with pytest.raises(Retry) as told:
+            await made.write([Delivery(1, logs(RECORD))])
+        assert "guess" not in str(told.value)
+        secret.write_text("pw\n")  # it is read again
+        await made.write([Delivery(1, logs(RECORD))])
+        await made.close()
+        made = output(broker, sasl_password="pw", **user)
+        await made.write([Delivery(1, logs(RECORD))])
+        await made.close()
+        assert (len(broker.taken), broker.clients) == (2, {"agent-1"})
 
 
 async def test_one_key_alone_may_be_the_message() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from kubewitness.contracts import Delivery
 from kubewitness.errors import UsageError
@@ -32,6 +33,17 @@ async def pushed(*chunks: Chunk, **keys: str) -> tuple[list[dict[str, Any]], lis
         await output.close()
         assert side.wrong == []
         return side.streams, [r.headers.get("X-Scope-OrgID") for r in side.requests]
+
+
+async def test_it_is_sent_where_the_uri_says() -> None:
+    class Elsewhere(LokiSide):
+        def take(self, request: web.Request, body: bytes) -> web.Response:
+            return web.Response(status=204 if request.path == "/tenant/push" else 404)
+
+    async with Elsewhere() as side:
+        output = LokiOutput({"port": str(side.port), "uri": "/tenant/push"})
+        await output.write([Delivery(1, logs(RECORD))])
+        await output.close()
 
 
 async def one(**keys: str) -> tuple[dict[str, str], str, dict[str, str]]:

@@ -31,10 +31,11 @@ pytestmark = pytest.mark.timeout(60)
 
 
 class Server:
-    """A nats-server of its own port and store; `start` and `stop` as often as wanted."""
+    """A nats-server of its own port and store; `start` and `stop` as often as wanted. `more`: of its configuration."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, more: str = 'authorization { user: alice, password: "pw" }') -> None:
         self._directory = directory
+        self._more = more
         with socket.socket() as s:
             s.bind(("127.0.0.1", 0))
             self.port: int = s.getsockname()[1]
@@ -44,9 +45,8 @@ class Server:
         command = shutil.which("nats-server", path=str(Path(sys.executable).parent)) or "nats-server"
         config = self._directory / "nats.conf"
         config.write_text(
-            f'listen: "127.0.0.1:{self.port}"\nmax_payload: 4096\n'
-            f'jetstream {{ store_dir: "{self._directory}/js" }}\n'
-            'authorization { user: alice, password: "pw" }\n'
+            f'listen: "127.0.0.1:{self.port}"\nmax_payload: 4096\n{self._more}\n'
+            + (f'jetstream {{ store_dir: "{self._directory}/js" }}\n' if "operator" not in self._more else "")
         )
         with (self._directory / "log").open("ab") as log:
             self._process = subprocess.Popen([command, "-c", str(config)], stdout=log, stderr=log)

@@ -73,6 +73,34 @@ def _plain(value: Any) -> Any:
     return getattr(value, kind) if kind else None
 
 
+async def test_severity_and_ids_may_stand_elsewhere() -> None:
+    async with OtlpSide() as side:
+        output = OpentelemetryOutput(
+            {
+                "port": str(side.port),
+                "logs_severity_text_message_key": "$level",
+                "logs_severity_number_message_key": "$l['n']",
+                "logs_trace_id_message_key": "$trace",
+                "logs_span_id_message_key": "$l['span']",
+            }
+        )
+        found = {"level": "ERROR", "trace": "ab" * 16, "l": {"n": 17, "span": "cd" * 8}}
+        await output.write([Delivery(1, logs(json.dumps({**json.loads(RECORD), **found})))])
+        await output.close()
+        assert side.wrong == []
+        (record,) = side.records
+    assert (record.severity_text, record.severity_number) == ("ERROR", 17)
+    assert (record.trace_id, record.span_id) == (b"\xab" * 16, b"\xcd" * 8)
+
+
+async def test_logs_go_to_the_path_asked_for() -> None:
+    async with Json() as side:
+        output = OpentelemetryOutput({"port": str(side.port), "format": "json", "logs_uri": "otlp/v1/logs"})
+        await output.write([Delivery(1, logs(RECORD))])
+        await output.close()
+        assert [request.path for request in side.requests] == ["/otlp/v1/logs"]
+
+
 async def test_one_key_may_be_the_body_and_the_rest_attributes() -> None:
     record = await sent(logs_body_key="$absent\n$log", logs_body_key_attributes="on")
     assert record.body.string_value == "hello"

@@ -70,6 +70,20 @@ async def test_what_a_filter_counts_is_there_for_prometheus_with_the_labels_aske
         await child.wait()
 
 
+async def test_it_listens_at_the_address_asked_for() -> None:
+    port = free_port()
+    output = PrometheusExporterOutput({"host": "127.0.0.2", "port": str(port)})
+    await output.start()
+    try:
+        async with aiohttp.ClientSession() as session:
+            async with session.get(f"http://127.0.0.2:{port}/metrics") as answer:
+                assert answer.status == 200
+            with pytest.raises(aiohttp.ClientConnectionError):
+                await session.get(f"http://127.0.0.1:{port}/metrics")
+    finally:
+        await output.close()
+
+
 async def test_an_address_that_is_taken_is_an_error_that_names_it() -> None:
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import sys
 from array import array
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from kubewitness.contracts import Batch, Delivery
 from kubewitness.errors import UsageError
@@ -124,6 +126,32 @@ async def test_a_clock_that_is_set_back_sends_no_numbers_into_the_past(monkeypat
         feed._add()
     held: Sequence[Delivery] = await feed.take("p")
     assert [d.chunk.times[0] // 10**6 - 1_700_000_000_000 for d in held if d.chunk.times] == [0, 1, 1000]
+
+
+async def test_numbers_over_the_size_that_may_wait_are_dropped_and_counted() -> None:
+    output = PrometheusRemoteWriteOutput({"buffer_size": "350", "interval": "1ms"})
+    output.show(dict, lambda: "up 1\n" * 20)
+    feed = output.feed(MemoryQueue())
+    await feed.open("p")
+    while output.health()["dropped_snapshots"] != 3:
+        await asyncio.sleep(0.001)
+    waiting = sum(w.size for w in feed.waiting(0))
+    assert 100 < waiting <= 350
+    await output.close()
+
+
+async def test_bodies_may_be_gzip_for_who_takes_that() -> None:
+    class Gzip(RemoteWriteSide):
+        def unpacked(self, request: web.Request, body: bytes) -> bytes:
+            assert request.headers["Content-Encoding"] == "gzip"
+            return gzip.decompress(body)
+
+    async with Gzip() as side:
+        output = PrometheusRemoteWriteOutput({"port": str(side.port), "uri": "/api/v1/write", "compression": "gzip"})
+        await output.write([Delivery(1, numbers((1_700_000_000_001, "up 1")))])
+        await output.close()
+        assert side.wrong == []
+        assert list(side.samples.values()) == [[(1_700_000_000_001, 1.0)]]
 
 
 def test_keys_are_checked_before_anything_runs() -> None:

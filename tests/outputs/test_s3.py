@@ -99,6 +99,43 @@ async def test_an_object_is_made_at_its_size_and_at_its_age(bucket: Bucket, tmp_
     await aged.close()
 
 
+async def test_name_time_and_class_of_an_object_are_as_the_keys_say(bucket: Bucket, tmp_path: Path) -> None:
+    keys = {"s3_key_format": "$TAG[0]/$TAG[2]", "s3_key_format_tag_delimiters": ".-", "static_file_path": "on"}
+    more = {"json_date_key": "at", "json_date_format": "epoch", "storage_class": "STANDARD_IA"}
+    made = output(bucket, tmp_path / "s3", **keys, **more)
+    await made.start()
+    await made.write([Delivery(1, logs('{"n":1}', tag="kube.shop-web"))])
+    await made.close()
+    assert bucket.objects == {"/b/kube/web": b'{"at":1700000000,"n":1}\n'}
+    assert bucket.requests[0].headers["x-amz-storage-class"] == "STANDARD_IA"
+
+
+class Parts(Bucket):
+    """An upload in parts (CreateMultipartUpload, UploadPart, CompleteMultipartUpload)."""
+
+    def take(self, request: web.Request, body: bytes) -> web.Response:
+        if "uploads" in request.query:
+            return web.Response(
+                text="<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>"
+            )
+        if request.method == "POST":
+            return web.Response(text="<CompleteMultipartUploadResult><ETag>x</ETag></CompleteMultipartUploadResult>")
+        self.objects[request.query.get("partNumber", "whole")] = body
+        return web.Response(headers={"ETag": '"x"'})
+
+
+@pytest.mark.parametrize(("keys", "sizes"), [({}, [5_242_880, 757_120]), ({"upload_chunk_size": "7M"}, [6_000_000])])
+async def test_an_object_is_sent_in_parts_of_the_size_asked_for(
+    bucket: Bucket, tmp_path: Path, keys: dict[str, str], sizes: list[int]
+) -> None:
+    async with Parts() as side:
+        made = output(side, tmp_path / "s3", **keys)
+        await made.start()
+        await made.write([Delivery(1, logs(json.dumps({"text": "x" * (6_000_000 - 13)})))])
+        await made.close()
+        assert [len(part) for _, part in sorted(side.objects.items())] == sizes
+
+
 @pytest.mark.parametrize(
     ("how", "unpack"), [("gzip", gzip.decompress), ("zstd", zstandard.ZstdDecompressor().stream_reader)]
 )

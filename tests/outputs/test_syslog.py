@@ -66,6 +66,13 @@ def test_a_severity_that_is_none_is_the_preset(severity: str, priority: int) -> 
     assert parsed(f'{{"s":{severity}}}', syslog_severity_key="s")["pri"] == str(priority)
 
 
+def test_a_facility_that_is_none_is_the_preset() -> None:
+    assert parsed("{}", syslog_facility_preset="16")["pri"] == str(16 * 8 + 6)
+    keys = {"syslog_facility_preset": "16", "syslog_facility_key": "f"}
+    assert parsed('{"f":99}', **keys)["pri"] == str(16 * 8 + 6)
+    assert parsed('{"f":2}', **keys)["pri"] == str(2 * 8 + 6)
+
+
 def test_structured_data_is_escaped_and_its_names_are_names() -> None:
     record = '{"a":{"x":"q\\"b\\\\c]","bad name=":1},"b":{},"%s":{"k":"v"},"no":1}' % ("n" * 40)
     found = parsed(record, syslog_sd_key=f"a\nb\n{'n' * 40}\nno\nabsent", syslog_message_key="no")

@@ -41,6 +41,7 @@ class Listener:
         self.writers.append(writer)
         while part := await reader.read(65536):
             mine += part
+        writer.close()
 
     async def data(self, connection: int, size: int) -> bytes:
         while len(self.connections) <= connection or len(self.connections[connection]) < size:

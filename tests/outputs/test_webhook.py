@@ -125,6 +125,17 @@ async def test_a_finding_is_an_alert_called_by_its_rule() -> None:
     }  # fmt: skip
 
 
+async def test_alerts_go_to_the_path_asked_for() -> None:
+    class Elsewhere(AlertmanagerSide):
+        def take(self, request: web.Request, body: bytes) -> web.Response:
+            return web.Response(status=200 if request.path == "/am/api/v2/alerts" else 404)
+
+    async with Elsewhere() as side:
+        output = AlertmanagerOutput({"port": str(side.port), "uri": "/am/api/v2/alerts"})
+        await output.write([Delivery(1, records("findings", FINDING))])
+        await output.close()
+
+
 async def test_an_event_is_an_alert_called_by_its_reason_with_what_the_user_adds_and_leaves_out() -> None:
     label = "team {{ .InvolvedObject.Namespace | upper }}\nname\nseverity page"
     (alert,) = await alerts(

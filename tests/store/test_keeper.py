@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from kubewitness.config.state import StatePaths
 from kubewitness.contracts import Batch, Delivery
@@ -75,6 +78,39 @@ async def test_the_output_hands_a_pipelines_chunks_on_to_the_state_once(tmp_path
     await output.close()
     with Store(paths).session() as s:
         assert s.query("SELECT count(*) FROM audit") == [(35,)]
+
+
+async def test_the_output_commits_when_the_keys_say_to_where_they_say(tmp_path: Path) -> None:
+    """One commits by time, one by size, and one waits."""
+    keys = [{"flush_seconds": "0.1"}, {"flush_seconds": "3600", "flush_bytes": "1K"}, {"flush_seconds": "3600"}]
+    outputs = [
+        StoreOutput({"state": str(tmp_path / f"{n}"), "store": str(tmp_path / f"tables-{n}"), **more})
+        for n, more in enumerate(keys)
+    ]
+    for output in outputs:
+        await output.write([Delivery(1, audit_run(0, 50))])
+    await asyncio.to_thread(wait_for, lambda: all(o.health()["stored"] == 50 for o in outputs[:2]))
+    assert outputs[2].health()["stored"] == 0
+    for n, output in enumerate(outputs):
+        await output.close()
+        assert list((tmp_path / f"tables-{n}").rglob("*.parquet"))
+        assert list((tmp_path / f"{n}").rglob("*.parquet")) == []
+
+
+@pytest.mark.parametrize("keys", [{"max_age": "30"}, {"max_bytes": "1"}])
+async def test_the_output_keeps_what_the_keys_say_and_no_more(tmp_path: Path, keys: dict[str, str]) -> None:
+    paths = paths_in(tmp_path)
+    now = time.time_ns() // 1000
+    with Journal(paths.create().journal) as journal, StoreWriter.acquire(paths) as writer:
+        journal.append([Batch([audit_run(0, 10, us=now - 40 * 86_400_000_000), audit_run(10, 10, us=now)])])
+        writer.drain(journal)
+    assert _rows(paths) == 20
+    output = StoreOutput({"state": str(paths.root), **keys})
+    await output.write([])
+    try:
+        await asyncio.to_thread(wait_for, lambda: _rows(paths) == 10)
+    finally:
+        await output.close()
 
 
 def test_retention_is_applied_as_soon_as_a_keeper_starts(tmp_path: Path) -> None:

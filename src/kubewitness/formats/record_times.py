@@ -18,12 +18,10 @@ from kubewitness.record import Chunk
 _SECOND = 1_000_000
 
 
-def times_us(chunk: Chunk) -> Iterator[int]:
-    """Microseconds UTC of each record, in order; its arrival for one that has no time, or cannot be read."""
-    arrived = chunk.received_us
-    if chunk.times is not None:
-        return (ns // 1000 or arrived for ns in chunk.times)
-    return (us or arrived for us in _own_us(chunk))
+def stamps_ns(chunk: Chunk) -> list[int]:
+    """Nanoseconds UTC of each record, in order; its arrival for one that has no time, or cannot be read."""
+    arrived = chunk.received_us * 1000
+    return [ns or arrived for ns in times_ns(chunk)]
 
 
 def times_ns(chunk: Chunk) -> array[int]:

@@ -12,24 +12,24 @@ from kubewitness.config.keys import Options
 _OFF = ("false", "off", "no", "none", "")
 
 
-def _double(us: int) -> bytes:
+def _double(ns: int) -> bytes:
+    us = ns // 1000
     seconds = us / 1e6
     return (f"{seconds:.1f}" if us % 1_000_000 == 0 else f"{seconds:.16g}").encode()
 
 
-def _text(us: int, form: str, digits: str) -> bytes:
-    moment = datetime.fromtimestamp(us // 1_000_000, UTC)
-    return f'"{moment.strftime(form)}.{us % 1_000_000:06d}{digits}"'.encode()
+def _text(ns: int, form: str, digits: int, zone: str) -> bytes:
+    moment = datetime.fromtimestamp(ns // 10**9, UTC)
+    return f'"{moment.strftime(form)}.{f"{ns % 10**9:09d}"[:digits]}{zone}"'.encode()
 
 
 _FORMS: dict[str, Callable[[int], bytes]] = {
     "double": _double,
-    "epoch": lambda us: b"%d" % (us // 1_000_000),
-    "epoch_ms": lambda us: b"%d" % (us // 1000),
-    "iso8601": lambda us: _text(us, "%Y-%m-%dT%H:%M:%S", "Z"),
-    # records have microseconds here, so the last three digits are always 0
-    "iso8601_ns": lambda us: _text(us, "%Y-%m-%dT%H:%M:%S", "000Z"),
-    "java_sql_timestamp": lambda us: _text(us, "%Y-%m-%d %H:%M:%S", ""),
+    "epoch": lambda ns: b"%d" % (ns // 10**9),
+    "epoch_ms": lambda ns: b"%d" % (ns // 10**6),
+    "iso8601": lambda ns: _text(ns, "%Y-%m-%dT%H:%M:%S", 6, "Z"),
+    "iso8601_ns": lambda ns: _text(ns, "%Y-%m-%dT%H:%M:%S", 9, "Z"),
+    "java_sql_timestamp": lambda ns: _text(ns, "%Y-%m-%d %H:%M:%S", 6, ""),
 }
 
 
@@ -40,10 +40,10 @@ class Dates:
         self._head = b"{" + msgspec.json.encode(key) + b":"
         self._form = _FORMS[form]
 
-    def put(self, line: bytes, us: int) -> bytes:
+    def put(self, line: bytes, ns: int) -> bytes:
         """`line`: a JSON object."""
         rest = line.lstrip()[1:]
-        return self._head + self._form(us) + (b"" if rest.lstrip().startswith(b"}") else b",") + rest
+        return self._head + self._form(ns) + (b"" if rest.lstrip().startswith(b"}") else b",") + rest
 
 
 #: what `json_date_format` takes
@@ -56,6 +56,6 @@ def dates_of(opts: Options) -> Dates | None:
     return None if key.lower() in _OFF else Dates(key, opts.choice("json_date_format"))
 
 
-def seconds_and_nanoseconds(us: int) -> bytes:
+def seconds_and_nanoseconds(ns: int) -> bytes:
     """The time as output `file` writes it: 1703425036.335172000."""
-    return b"%d.%09d" % (us // 1_000_000, us % 1_000_000 * 1000)
+    return b"%d.%09d" % (ns // 10**9, ns % 10**9)

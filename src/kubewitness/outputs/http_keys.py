@@ -20,7 +20,7 @@ NET_KEYS = (
     Key("net.keepalive", "bool", "on", "connections are used again"),
     Key("net.keepalive_idle_timeout", "seconds", "30s", "an idle one for so long"),
     Key("net.source_address", doc="local address to connect from"),
-    Key("net.proxy_env_ignore", "bool", "off", "HTTP_PROXY, HTTPS_PROXY and NO_PROXY of the environment do not count"),
+    Key("net.proxy_env_ignore", "bool", "off", _NOTHING + "proxies are for HTTP alone"),
     Key("net.connect_timeout_log_error", "bool", "on", _NOTHING + "what fails is told once"),
     Key("net.keepalive_max_recycle", "int", "2000", _NOTHING + "connections are used until they end"),
     Key("net.max_worker_connections", "int", "0", _NOTHING + "one request at a time"),
@@ -34,6 +34,8 @@ NET_KEYS = (
     Key("net.tcp_keepalive_probes", doc=_KERNEL),
 )  # fmt: skip
 
+_PROXY = "HTTP_PROXY, HTTPS_PROXY and NO_PROXY of the environment do not count"
+
 _HTTP = (
     *secret_keys("http_passwd", "password of `http_user`"),
     Key("http_user", doc="user, for HTTP's basic authentication"),
@@ -45,11 +47,13 @@ _HTTP = (
     *OAUTH2_KEYS,
 )  # fmt: skip
 
+_HTTP_NET = tuple(key._replace(doc=_PROXY) if key.name == "net.proxy_env_ignore" else key for key in NET_KEYS)
+
 
 def http_keys(*, aws_service: str = "", aws_service_name: str = "") -> tuple[Key, ...]:
     """Of every output over HTTP; `place` adds host and port with their defaults. The names are what AWS calls the far
     side, for the keys of these names."""
-    return (*_HTTP, *aws_keys(aws_service, aws_service_name), *TLS_KEYS, *NET_KEYS)
+    return (*_HTTP, *aws_keys(aws_service, aws_service_name), *TLS_KEYS, *_HTTP_NET)
 
 
 HTTP_KEYS = http_keys()

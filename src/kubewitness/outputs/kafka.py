@@ -4,7 +4,6 @@ connection's retries (an idempotent producer). Needs `kubewitness[kafka]`; the c
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -13,9 +12,11 @@ from kubewitness.contracts import Delivery
 from kubewitness.errors import Retry, UsageError
 from kubewitness.formats.accessor import path_of, text_of, value_at
 from kubewitness.outputs.client_tls import ClientTls
+from kubewitness.outputs.credentials import Secret
 from kubewitness.outputs.dates import Dates
 from kubewitness.outputs.extras import need
 from kubewitness.outputs.kafka_keys import KEYS, client_options
+from kubewitness.outputs.kafka_log import Said
 from kubewitness.outputs.lines import objects
 from kubewitness.outputs.records import event, fields_of, outcome, stamps_ns
 
@@ -44,6 +45,7 @@ class KafkaOutput:
         if not self._brokers or not self._topics:
             raise UsageError(f"{what}: 'brokers' and 'topics' are needed")
         self._client_options, tls_keys = client_options(what, opts)
+        self._password, self._plain = Secret(what, opts, "sasl_password"), opts.text("rdkafka.sasl.password")
         self._tls = ClientTls(what, Options(what, {**keys, **tls_keys}, KEYS)) if tls_keys else None
         self._topic_key = _path(opts, "topic_key")
         self._dynamic = opts.flag("dynamic_topic")
@@ -53,6 +55,9 @@ class KafkaOutput:
         self._dates = Dates(opts.text("timestamp_key"), opts.choice("timestamp_format"))
         self._msgpack = opts.choice("format") == "msgpack"
         self._seconds = opts.seconds("net.io_timeout") or 40.0
+        self._connect_seconds = opts.seconds("net.connect_timeout") or None
+        self._idle_seconds = opts.seconds("net.keepalive_idle_timeout")
+        self._keep = opts.flag("net.keepalive")
         self._reads = bool(self._topic_key or self._key_field or self._raw_key)
         self._producer: Any = None
 
@@ -75,6 +80,8 @@ class KafkaOutput:
                     errors[n] = alone[0]
                 else:
                     del errors[n]
+        if not self._keep:
+            await self.close()
         if not errors:
             return
         refused = {n: self._told(e) for n, e in errors.items() if n in too_large}
@@ -116,7 +123,7 @@ class KafkaOutput:
     def _value(self, line: bytes, fields: dict[str, Any], ns: int) -> bytes:
         if self._raw_key is not None and (text := text_of(value_at(fields, self._raw_key))):
             return text.encode("utf-8", "replace")
-        return event(line, ns, metadata=False) if self._msgpack else self._dates.put(line, ns // 1000)
+        return event(line, ns, metadata=False) if self._msgpack else self._dates.put(line, ns)
 
     # --- the client --------------------------------------------------------------------------------------------------
 
@@ -146,22 +153,32 @@ class KafkaOutput:
 
         if self._producer is not None:
             return self._producer
-        logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what fails is told once, by the engine
         producer = AIOKafkaProducer(
             bootstrap_servers=self._brokers,
             ssl_context=self._tls.context() if self._tls is not None else None,
             request_timeout_ms=int(self._seconds * 1000),
+            connections_max_idle_ms=int(self._idle_seconds * 1000),
             **self._client_options,
+            **self._secret(),
         )
-        try:
-            await producer.start()
-        except (KafkaError, OSError) as e:
-            await producer.stop()
-            raise Retry(self._told(e)) from e
+        with Said() as said:
+            try:
+                async with asyncio.timeout(self._connect_seconds):
+                    await producer.start()
+            except (KafkaError, OSError, TimeoutError) as e:
+                await producer.stop()
+                raise Retry(said.of(self._brokers) or self._told(e)) from e
         self._producer = producer
         return producer
 
+    def _secret(self) -> dict[str, str]:
+        if "sasl_mechanism" not in self._client_options:
+            return {}
+        return {"sasl_plain_password": self._password.value() or self._plain}
+
     def _told(self, e: Exception) -> str:
+        if isinstance(e, TimeoutError):
+            e = TimeoutError("no answer in time")
         return f"{','.join(self._brokers)}: {' '.join(str(e).split())[:300] or type(e).__name__}"
 
 

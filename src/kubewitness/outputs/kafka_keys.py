@@ -7,7 +7,7 @@ from typing import Any
 from kubewitness.config.keys import Key, Options, nearest
 from kubewitness.errors import UsageError
 from kubewitness.outputs.client_tls import TLS_KEYS
-from kubewitness.outputs.credentials import Secret, secret_keys
+from kubewitness.outputs.credentials import secret_keys
 from kubewitness.outputs.dates import DATE_FORMATS
 from kubewitness.outputs.http_keys import NET_KEYS
 
@@ -15,6 +15,10 @@ _NOTHING = "accepted, without effect: "
 _OF_SCHEMA = "accepted, without effect: see `schema_registry_url`"
 _SCHEMA = "there is no schema registry; messages are JSON or MessagePack"
 _MSK = "use SASL with `rdkafka.sasl.*`"
+_IDLE = {
+    "tls.vhost": _NOTHING + "each broker's certificate is checked for the name that the broker has",
+    "net.source_address": _NOTHING + "the system chooses the address, as in Fluent Bit",
+}
 
 KEYS = (
     Key("brokers", "list", "", "host:port of some of the brokers"),
@@ -46,7 +50,7 @@ KEYS = (
     Key("serializer.framing", doc=_OF_SCHEMA),
     Key("aws_msk_iam", "bool", "false", "only off", refused=_MSK),
     Key("aws_msk_iam_cluster_arn", doc="only empty", refused=_MSK),
-    *TLS_KEYS, *NET_KEYS,
+    *(key._replace(doc=_IDLE[key.name]) if key.name in _IDLE else key for key in (*TLS_KEYS, *NET_KEYS)),
 )  # fmt: skip
 
 _RDKAFKA = (
@@ -81,7 +85,7 @@ _TLS = {
 
 
 def client_options(what: str, opts: Options) -> tuple[dict[str, Any], dict[str, str]]:
-    """(options of aiokafka's producer, what else of `tls.*` is given; empty: no TLS)."""
+    """(options of aiokafka's producer but for the password, what else of `tls.*` is given; empty: no TLS)."""
     given = opts.prefixed("rdkafka.")
     for name in given:
         if name not in _RDKAFKA and name not in _TUNING:
@@ -101,11 +105,9 @@ def client_options(what: str, opts: Options) -> tuple[dict[str, Any], dict[str, 
     elif compression != "none":
         raise UsageError(f"{what}: 'rdkafka.compression.codec' cannot be {compression!r}; there is gzip, none")
     if sasl:
-        password = Secret(what, opts, "sasl_password")
         options |= {
             "sasl_mechanism": given.get("sasl.mechanism", given.get("sasl.mechanisms", "PLAIN")).upper(),
             "sasl_plain_username": given.get("sasl.username", ""),
-            "sasl_plain_password": password.value() or given.get("sasl.password", ""),
         }
     return options, {
         "tls": "on",

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import msgspec
 
 from kubewitness.formats import logshapes
-from kubewitness.formats.record_times import times_us
+from kubewitness.formats.record_times import stamps_ns
 from kubewitness.outputs.dates import Dates, seconds_and_nanoseconds
 from kubewitness.record import Chunk, Note
 
@@ -26,7 +26,7 @@ def json_lines(chunk: Chunk, dates: Dates | None = None) -> bytes:
     {"reject": {"file", "offset", "reason"}, "raw": ...}.
     """
     if dates is not None:
-        return b"".join(dates.put(line, us) + b"\n" for line, us in zip(objects(chunk), times_us(chunk), strict=True))
+        return b"".join(dates.put(line, ns) + b"\n" for line, ns in zip(objects(chunk), stamps_ns(chunk), strict=True))
     if chunk.table in _JSON_TABLES and (chunk.lines or chunk.data.count(b"\n") == len(chunk)):
         return chunk.data
     if chunk.table == "logs":
@@ -38,8 +38,8 @@ def tagged_lines(chunk: Chunk) -> bytes:
     """`TAG: [SECONDS.NANOSECONDS, {...}]`, one line per record."""
     head = chunk.tag.encode() + b": ["
     return b"".join(
-        head + seconds_and_nanoseconds(us) + b", " + line + b"]\n"
-        for line, us in zip(objects(chunk), times_us(chunk), strict=True)
+        head + seconds_and_nanoseconds(ns) + b", " + line + b"]\n"
+        for line, ns in zip(objects(chunk), stamps_ns(chunk), strict=True)
     )
 
 

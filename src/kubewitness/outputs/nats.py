@@ -10,18 +10,20 @@ import asyncio
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from kubewitness.config.keys import Key, Options
 from kubewitness.contracts import Delivery
-from kubewitness.errors import Refused, Retry
+from kubewitness.errors import Refused, Retry, UsageError
 from kubewitness.formats.accessor import Template
 from kubewitness.outputs.client_tls import TLS_KEYS, ClientTls
 from kubewitness.outputs.credentials import Secret, secret_keys
 from kubewitness.outputs.extras import need
 from kubewitness.outputs.http_keys import NET_KEYS, place
+from kubewitness.outputs.idle import Idle
 from kubewitness.outputs.lines import objects
 from kubewitness.outputs.records import fields_of, in_order, outcome, stamps_ns
 
@@ -60,24 +62,47 @@ class NatsOutput:
         self._subject = Template(opts.text("subject"))
         self._jetstream = opts.flag("jetstream")
         self._user, self._credentials = opts.text("username"), opts.text("credentials_file")
+        if self._credentials:
+            need(what, "nkeys", "nats")
+            if not Path(self._credentials).is_file():
+                raise UsageError(f"{what}: 'credentials_file': there is no file {self._credentials}")
         self._password, self._token = Secret(what, opts, "password"), Secret(what, opts, "token")
         self._connect_seconds = opts.seconds("net.connect_timeout")
         self._seconds = opts.seconds("net.io_timeout") or 10.0
+        self._source = opts.text("net.source_address")
+        self._keep = opts.flag("net.keepalive")
+        self._idle = Idle(opts.seconds("net.keepalive_idle_timeout"), self._hang_up)
         self._client: Any = None
+        self._ending: asyncio.Task[None] | None = None
 
     def wants(self, chunk_table: str, tag: str) -> bool:
         return True
 
     async def write(self, deliveries: Sequence[Delivery]) -> None:
+        self._idle.end()
         send = self._records if self._jetstream else self._chunk
         await in_order([[d] for d in deliveries], send)
         if deliveries and not self._jetstream:
             await self._flush()
+        if self._keep:
+            self._idle.begin()
+        else:
+            await self.close()
 
     async def close(self) -> None:
+        self._idle.end()
         client, self._client = self._client, None
         if client is not None:
             await client.close()
+        if self._ending is not None:
+            await self._ending
+            self._ending = None
+
+    def _hang_up(self) -> None:
+        """Nobody used it for a while."""
+        client, self._client = self._client, None
+        if client is not None:
+            self._ending = asyncio.create_task(client.close())
 
     # --- with JetStream ----------------------------------------------------------------------------------------------
 
@@ -165,8 +190,9 @@ class NatsOutput:
         return _NOT_IN_A_SUBJECT.sub("_", self._subject.render(fields, tag)).strip(".") or "_"
 
     async def _connected(self) -> Any:
-        import nats
         import nats.errors
+
+        from kubewitness.outputs.nats_connection import Connection
 
         if self._client is not None and self._client.is_connected:
             return self._client
@@ -187,7 +213,8 @@ class NatsOutput:
 
         try:
             async with asyncio.timeout(self._connect_seconds or None):
-                self._client = await nats.connect(
+                client = Connection(self._source, self._tls.on)
+                await client.connect(
                     f"{'tls' if self._tls.on else 'nats'}://{self._place}",
                     name="kubewitness",
                     allow_reconnect=False,
@@ -197,6 +224,7 @@ class NatsOutput:
                     error_cb=note,
                     **more,
                 )
+                self._client = client
         except (nats.errors.Error, OSError, TimeoutError) as e:
             reason = told[-1] if told and isinstance(e, nats.errors.NoServersError) else e
             raise Retry(f"{self._place}: {getattr(reason, 'strerror', None) or reason or 'no answer in time'}") from e

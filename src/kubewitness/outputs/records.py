@@ -11,8 +11,8 @@ import msgspec
 
 from kubewitness.contracts import Delivery, Partly, Refusal
 from kubewitness.errors import Refused, Retry
-from kubewitness.formats.record_times import times_ns
-from kubewitness.record import Chunk, Note
+from kubewitness.formats.record_times import stamps_ns as stamps_ns
+from kubewitness.record import Note
 
 _decode = msgspec.json.Decoder().decode
 _pack = msgspec.msgpack.Encoder().encode
@@ -42,12 +42,6 @@ def event(line: bytes, ns: int, *, metadata: bool = True, note: Note | None = No
 def _number(text: str) -> int | float:
     value = int(text)
     return value if -_NOT_64_BITS <= value < _NOT_64_BITS else float(text)
-
-
-def stamps_ns(chunk: Chunk) -> list[int]:
-    """Nanoseconds UTC of each record; its arrival for one without a time."""
-    arrived = chunk.received_us * 1000
-    return [ns or arrived for ns in times_ns(chunk)]
 
 
 def event_time(ns: int) -> msgspec.msgpack.Ext:

@@ -54,7 +54,7 @@ KEYS = (
     Key("upload_chunk_size", "size", "5242880", "parts of an upload"),
     Key("store_dir", doc="where lines wait; empty: in the state directory (Fluent Bit: /tmp/fluent-bit/s3)"),
     Key("store_dir_limit_size", "size", "0", "what may wait there, then the output waits; 0: any"),
-    Key("format", default="json_lines", doc="an object a line", choices=("json_lines",)),
+    Key("format", default="json_lines", doc="only json_lines", refused="an object of the bucket has a record a line"),
     Key("json_date_key", default="date", doc="name under which the record's time is put first; `false`: the records' "
         "bytes are passed through"),
     Key("json_date_format", default="iso8601", doc="how the time is written", choices=DATE_FORMATS),

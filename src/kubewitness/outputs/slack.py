@@ -10,16 +10,16 @@ import msgspec
 from kubewitness.config.keys import Key, Options
 from kubewitness.contracts import Delivery
 from kubewitness.outputs.credentials import secret_keys
-from kubewitness.outputs.http_keys import HTTP_KEYS, place
+from kubewitness.outputs.http_keys import place
 from kubewitness.outputs.lines import objects
 from kubewitness.outputs.records import grouped, in_order
-from kubewitness.outputs.webhook_address import AddressSender
+from kubewitness.outputs.webhook_address import ADDRESS_KEYS, AddressSender
 
 KEYS = (
     *secret_keys("webhook", "address of the webhook; it is a secret"),
     Key("records_per_message", "int", "10", "records that one message has, at most (not in Fluent Bit)"),
     *(key._replace(default="", doc="accepted, without effect: the webhook's") for key in place(443)),
-    *HTTP_KEYS,
+    *ADDRESS_KEYS,
 )  # fmt: skip
 
 #: characters that Slack shows of one record

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from kubewitness.config.keys import Options
 from kubewitness.errors import Retry, UsageError
 from kubewitness.outputs.client_tls import ClientTls
+from kubewitness.outputs.idle import Idle
 
 #: bytes that one read may bring
 _READ = 64 * 1024
@@ -36,6 +37,7 @@ class StreamSender:
         self._source = opts.text("net.source_address")
         self._keep = opts.flag("net.keepalive")
         self._greet = greet
+        self._idle = Idle(opts.seconds("net.keepalive_idle_timeout"), self._hang_up)
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def send(self, data: bytes) -> None:
@@ -55,11 +57,14 @@ class StreamSender:
             return data
 
     async def pause(self) -> None:
-        """Between two batches: ends the connection if it is not to be kept."""
-        if not self._keep:
+        """Between two batches: ends the connection if it is not to be kept, or when the next one is long in coming."""
+        if self._keep:
+            self._idle.begin()
+        else:
             await self.close()
 
     async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        self._idle.end()
         # A far side that hung up in the meantime is noticed before something is sent to nobody.
         if self._streams is not None and (self._streams[0].at_eof() or self._streams[1].is_closing()):
             await self.close()
@@ -100,9 +105,15 @@ class StreamSender:
             raise
 
     async def close(self) -> None:
-        streams, self._streams = self._streams, None
+        self._idle.end()
+        streams = self._streams
+        self._hang_up()
         if streams is not None:
-            streams[1].close()
             with contextlib.suppress(OSError, TimeoutError):
                 async with asyncio.timeout(1.0):
                     await streams[1].wait_closed()
+
+    def _hang_up(self) -> None:
+        streams, self._streams = self._streams, None
+        if streams is not None:
+            streams[1].close()

@@ -45,6 +45,7 @@ class SyslogOutput:
         self._sender = StreamSender(what, opts, tls=ClientTls(what, opts))
         self._udp = opts.choice("mode") == "udp"
         self._address = (opts.text("host"), opts.number("port"))
+        self._source = opts.text("net.source_address")
         self._socket: socket.socket | None = None
 
     def wants(self, chunk_table: str, tag: str) -> bool:
@@ -98,5 +99,11 @@ class SyslogOutput:
             family, kind, protocol, _, address = found[0]
             self._socket = socket.socket(family, kind, protocol)
             self._socket.setblocking(False)
-            self._socket.connect(address)
+            try:
+                if self._source:
+                    self._socket.bind((self._source, 0))
+                self._socket.connect(address)
+            except OSError as e:
+                await self.close()
+                raise Retry(f"{self._address[0]}: {e.strerror}") from e
         return self._socket

@@ -57,7 +57,7 @@ def csv_lines(chunk: Chunk, by: str) -> bytes:
     """`SECONDS.NANOSECONDS,"value",1`; a quote in a text is doubled (RFC 4180)."""
 
     def line(fields: dict[str, Any], ns: int) -> str:
-        cells = [seconds_and_nanoseconds(ns // 1000).decode(), *map(_cell, fields.values())]
+        cells = [seconds_and_nanoseconds(ns).decode(), *map(_cell, fields.values())]
         return by.join(cells) + "\n"
 
     return _each(chunk, line)

@@ -17,11 +17,10 @@ from kubewitness.contracts import Delivery
 from kubewitness.errors import UsageError
 from kubewitness.outputs.compress import compress_key
 from kubewitness.outputs.credentials import secret_keys
-from kubewitness.outputs.http_keys import HTTP_KEYS
 from kubewitness.outputs.layouts import Said, shaped
 from kubewitness.outputs.lines import objects
 from kubewitness.outputs.records import fields_of, grouped, in_order, stamps_ns
-from kubewitness.outputs.webhook_address import AddressSender
+from kubewitness.outputs.webhook_address import ADDRESS_KEYS, AddressSender
 from kubewitness.record import Chunk
 
 KEYS = (
@@ -32,7 +31,7 @@ KEYS = (
     Key("records_per_request", "int", "1", "1: a document each; more: an array of at most so many documents"),
     Key("log_response_payload", "bool", "true", "errors quote what the far side answered"),
     compress_key("gzip", "zstd"),
-    *HTTP_KEYS,
+    *ADDRESS_KEYS,
 )  # fmt: skip
 
 _EXAMPLE = '{"text": "{{ .Message }}"}'

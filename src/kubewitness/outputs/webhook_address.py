@@ -8,8 +8,13 @@ from urllib.parse import urlsplit
 from kubewitness.config.keys import Key, Options
 from kubewitness.errors import UsageError
 from kubewitness.outputs.credentials import Secret
-from kubewitness.outputs.http_keys import place
+from kubewitness.outputs.http_keys import HTTP_KEYS, place
 from kubewitness.outputs.http_sender import Answer, HttpSender
+
+#: those of HTTP; what the address says is not said by another key
+ADDRESS_KEYS = tuple(
+    key._replace(doc="accepted, without effect: the address says it") if key.name == "tls" else key for key in HTTP_KEYS
+)
 
 
 class AddressSender:
