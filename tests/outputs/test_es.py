@@ -14,7 +14,7 @@ from aiohttp import web
 from kubewitness.config.keys import Options
 from kubewitness.contracts import Delivery, Partly
 from kubewitness.errors import Retry, UsageError
-from kubewitness.outputs.es import EsOutput
+from kubewitness.outputs.es import BulkSide, EsOutput
 from kubewitness.outputs.es_keys import ES_KEYS
 from kubewitness.outputs.es_lines import BulkLines
 from kubewitness.outputs.opensearch import OpensearchOutput
@@ -231,8 +231,9 @@ async def test_an_answer_that_is_no_bulk_answer_delivers_nothing() -> None:
 
 async def test_a_cloud_id_stands_for_host_port_and_tls_and_keys_for_users() -> None:
     cloud = "shop:" + base64.b64encode(b"eu.example.com:9243$abc123$def456").decode()
-    output = EsOutput({"cloud_id": cloud, "cloud_auth": "alice:pw", "path": "/es/", "pipeline": "p"})
-    assert (output._sender.base, output._path) == ("https://abc123.eu.example.com:9243", "/es/_bulk?pipeline=p")
+    keys = {"cloud_id": cloud, "cloud_auth": "alice:pw", "path": "/es/", "pipeline": "p"}
+    there = BulkSide("output es", "es", keys, ES_KEYS)
+    assert (there._sender.base, there._path) == ("https://abc123.eu.example.com:9243", "/es/_bulk?pipeline=p")
     with pytest.raises(UsageError, match="'cloud_id' is not one"):
         EsOutput({"cloud_id": "nonsense"})
     async with EsSide() as side:

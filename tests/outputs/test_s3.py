@@ -20,6 +20,7 @@ from kubewitness.errors import Retry, UsageError
 from kubewitness.outputs.s3 import S3Output
 from kubewitness.outputs.s3_names import ObjectNames
 from tests.object_store import BUCKET, ObjectStore, object_store
+from tests.outputs.aws import Keys, Signed, Sts
 from tests.outputs.far_side import FarSide
 from tests.outputs.test_es import logs
 
@@ -46,6 +47,21 @@ class Bucket(FarSide):
         # the encoding is the object's, not the request's
         self.requests.append(request)
         return self.take(request, await request.read())
+
+
+class SignedBucket(Signed):
+    """As Bucket, and checks the signature."""
+
+    service = "s3"
+
+    def __init__(self, keys: Keys) -> None:
+        super().__init__(keys)
+        self.objects: dict[str, bytes] = {}
+
+    def accept(self, request: web.Request, body: bytes) -> web.Response:
+        assert request.method == "PUT", request.method
+        self.objects[request.path] = body
+        return web.Response(headers={"ETag": '"x"'})
 
 
 @pytest.fixture
@@ -82,6 +98,47 @@ async def test_what_waits_becomes_one_object_a_tag_at_the_end(bucket: Bucket, tm
     assert bucket.requests[0].headers["Content-Type"] == "application/json"
     assert (made.health()["objects"], made.health()["buffered_bytes"]) == (2, 0)
     assert list((tmp_path / "s3").rglob("*.lines")) == []
+
+
+@pytest.mark.parametrize("profile", ["", "shop"])
+async def test_a_role_may_be_assumed_or_a_profile_named_and_objects_have_the_acl(
+    profile: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = tmp_path / "credentials"
+    shared.write_text(
+        f"[{profile or 'default'}]\naws_access_key_id=AKIDUSER\naws_secret_access_key=secret-of-the-user\n"
+    )
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(shared))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    keys = Keys()
+    async with SignedBucket(keys) as side, Sts(keys) as sts:
+        role = {"role_arn": "arn:aws:iam::1:role/logs", "external_id": "shop-7"}
+        role["sts_endpoint"] = f"http://127.0.0.1:{sts.port}"
+        more = {"profile": profile} if profile else role
+        place = {"bucket": "b", "endpoint": f"http://127.0.0.1:{side.port}", "region": side.region}
+        made = S3Output({**place, **more, "store_dir": str(tmp_path / "s3"), "canned_acl": "bucket-owner-full-control"})
+        await made.start()
+        await made.write([Delivery(1, logs('{"n":1}'))])
+        await made.close()
+        assert (len(side.objects), side.refusals, side.wrong, sts.wrong) == (1, [], [], [])
+        assert side.signers == ["AKIDUSER" if profile else "ASIA1"]
+        assert [asked["ExternalId"] for asked in sts.asked] == ([] if profile else ["shop-7"])
+        (request,) = side.requests
+        assert request.headers["x-amz-acl"] == "bucket-owner-full-control"
+        assert "x-amz-acl" in request.headers["Authorization"]
+
+
+async def test_a_role_that_is_refused_holds_objects_back_and_says_why(bucket: Bucket, tmp_path: Path) -> None:
+    keys = Keys()
+    keys.known.clear()
+    async with Sts(keys) as sts:
+        sts.region = "us-east-1"
+        made = output(bucket, tmp_path / "s3", role_arn="r" * 20, sts_endpoint=f"http://127.0.0.1:{sts.port}")
+        await made.start()
+        await made.write([Delivery(1, logs('{"n":1}'))])
+        with pytest.raises(Retry, match="AssumeRole"):
+            await made.close()
+        assert made.health()["buffered_bytes"] == 8
 
 
 async def test_an_object_is_made_at_its_size_and_at_its_age(bucket: Bucket, tmp_path: Path) -> None:
@@ -203,8 +260,8 @@ def test_names_of_one_second_differ_and_keep_their_extension() -> None:
 def test_keys_are_checked_before_anything_runs() -> None:
     with pytest.raises(UsageError, match="'bucket' is missing"):
         S3Output({})
-    with pytest.raises(UsageError, match="'role_arn' is not supported: credentials are those of the standard chain"):
-        S3Output({"bucket": "b", "role_arn": "arn"})
+    with pytest.raises(UsageError, match="'canned_acl' cannot be 'everybody'"):
+        S3Output({"bucket": "b", "canned_acl": "everybody"})
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,8 @@ import asyncio
 import base64
 import binascii
 import logging
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -25,6 +26,7 @@ from kubewitness.outputs.es_keys import ES_KEYS
 from kubewitness.outputs.es_lines import BulkLines
 from kubewitness.outputs.http_sender import Answer, HttpSender, with_query
 from kubewitness.outputs.records import outcome
+from kubewitness.outputs.turns import Turns, sides_of
 
 log = logging.getLogger(__name__)
 
@@ -59,11 +61,30 @@ class EsOutput:
     batch_bytes = 4_000_000
     keys: Sequence[Key] = ES_KEYS
 
-    def __init__(self, keys: Mapping[str, str], name: str = "es") -> None:
-        what = f"output {name}"
-        keys = _cloud(what, keys)
-        opts = Options(what, keys, self.keys)
+    def __init__(self, keys: Mapping[str, str], name: str = "es", clock: Callable[[], float] = time.monotonic) -> None:
         self.name = name
+        what = f"output {name}"
+        self._turns = Turns(sides_of(what, keys, self.keys, lambda own: BulkSide(what, name, own, self.keys)), clock)
+
+    def wants(self, chunk_table: str, tag: str) -> bool:
+        return True
+
+    def health(self) -> Mapping[str, object]:
+        return self._turns.health()
+
+    async def write(self, deliveries: Sequence[Delivery]) -> None:
+        await self._turns.write(deliveries)
+
+    async def close(self) -> None:
+        await self._turns.close()
+
+
+class BulkSide:
+    """One of them."""
+
+    def __init__(self, what: str, name: str, given: Mapping[str, str], keys: Sequence[Key]) -> None:
+        opts = Options(what, _cloud(what, given), keys)
+        self._name = name
         self._lines = BulkLines(what, opts)
         self._sender = HttpSender(what, opts)
         self._api_key = Secret(what, opts, "http_api_key")
@@ -74,9 +95,6 @@ class EsOutput:
         )
         self._creates = opts.choice("write_operation") == "create"
         self._tells_each = opts.flag("trace_error")
-
-    def wants(self, chunk_table: str, tag: str) -> bool:
-        return True
 
     async def write(self, deliveries: Sequence[Delivery]) -> None:
         if not deliveries:
@@ -115,7 +133,7 @@ class EsOutput:
                 continue
             message = self._sender.clean(_told(result))
             if self._tells_each:
-                log.warning("%s: %s", self.name, message)
+                log.warning("%s: %s", self._name, message)
             if _is_refusal(result):
                 refused[n] = message
             else:

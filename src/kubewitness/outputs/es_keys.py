@@ -6,6 +6,7 @@ from kubewitness.config.keys import Key
 from kubewitness.outputs.compress import compress_key
 from kubewitness.outputs.credentials import secret_keys
 from kubewitness.outputs.http_keys import http_keys, place
+from kubewitness.outputs.upstreams import UPSTREAM_KEY
 
 _NOTHING = "accepted, without effect: "
 WRITES = ("create", "index", "update", "upsert")
@@ -35,7 +36,7 @@ _COMMON = (
     Key("trace_output", "bool", "off", "only off", refused="records do not go into logs"),
     Key("buffer_size", "size", "512k", _NOTHING + "answers are read whole"),
     Key("pipeline", doc="ingest pipeline to go through"),
-    Key("upstream", doc="only empty", refused="give one host; put a load balancer before several"),
+    UPSTREAM_KEY,
     *http_keys(aws_service_name="es"),
 )  # fmt: skip
 

@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from kubewitness.config.keys import Key, Options
-from kubewitness.contracts import Delivery, Partly
+from kubewitness.contracts import Delivery
 from kubewitness.errors import Retry, UsageError
 from kubewitness.formats.accessor import Template
 from kubewitness.outputs.client_tls import TLS_KEYS, ClientTls
@@ -29,11 +29,10 @@ from kubewitness.outputs.http_keys import NET_KEYS, place
 from kubewitness.outputs.lines import objects
 from kubewitness.outputs.records import event, fields_of, in_order, stamps_ns
 from kubewitness.outputs.stream_sender import StreamSender
-from kubewitness.outputs.upstreams import Node, nodes_of
+from kubewitness.outputs.turns import Turns, sides_of
+from kubewitness.outputs.upstreams import UPSTREAM_KEY
 
 _NOTHING = "accepted, without effect: "
-#: seconds in which a far side that failed is asked only when no other takes anything
-_LEFT_OUT = 10.0
 
 KEYS = (
     *place(24224),
@@ -51,8 +50,7 @@ KEYS = (
     Key("self_hostname", doc="our name in it; empty: this machine's"),
     Key("username", doc="user, where the far side asks for one"),
     *secret_keys("password", "the user's password"),
-    Key("upstream", doc="file of several far sides, in place of host and port: they take turns, and one that fails is "
-        "left out for a while; its nodes may have any of these keys for themselves"),
+    UPSTREAM_KEY,
     Key("retain_metadata_in_forward_mode", "bool", "true", _NOTHING + "records have no metadata beside them here"),
     Key("fluentd_compat", "bool", "off", _NOTHING + "messages are always such that Fluentd takes them"),
     *TLS_KEYS, *NET_KEYS,
@@ -71,62 +69,19 @@ class ForwardOutput:
         self, keys: Mapping[str, str], name: str = "forward", clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.name = name
-        file = Options(f"output {name}", keys, KEYS).text("upstream").strip()
-        rest = {k: v for k, v in keys.items() if k.lower() != "upstream"}
-        nodes = nodes_of(file) if file else [Node("", {}, "")]
-        self._sides = [_side({**rest, **node.keys}, name, node) for node in nodes]
-        self._clock = clock
-        self._turn = 0
-        #: when a side that failed is asked again, while others work
-        self._again = [0.0] * len(nodes)
+        self._turns = Turns(sides_of(f"output {name}", keys, KEYS, lambda own: _FarSide(own, name)), clock)
 
     def wants(self, chunk_table: str, tag: str) -> bool:
         return True
 
     def health(self) -> Mapping[str, object]:
-        now = self._clock()
-        return {"far_sides": len(self._sides), "far_sides_down": sum(at > now for at in self._again)}
+        return self._turns.health()
 
     async def write(self, deliveries: Sequence[Delivery]) -> None:
-        if len(self._sides) == 1:
-            await self._sides[0].write(deliveries)
-            return
-        left = deliveries
-        errors: list[str] = []
-        for i in self._order():
-            try:
-                await self._sides[i].write(left)
-            except Retry as e:
-                errors.append(str(e))
-            except Partly as e:
-                errors.append(str(e))
-                left = e.left
-            else:
-                self._again[i] = 0.0
-                return
-            self._again[i] = self._clock() + _LEFT_OUT
-        if left is deliveries:
-            raise Retry("; ".join(errors))
-        raise Partly("; ".join(errors), left=left)
-
-    def _order(self) -> list[int]:
-        """Whose turn it is, and the others behind; last those that have failed lately."""
-        count, now = len(self._sides), self._clock()
-        turns = [(self._turn + i) % count for i in range(count)]
-        order = sorted(turns, key=lambda i: self._again[i] > now)
-        self._turn = (order[0] + 1) % count
-        return order
+        await self._turns.write(deliveries)
 
     async def close(self) -> None:
-        for side in self._sides:
-            await side.close()
-
-
-def _side(keys: Mapping[str, str], name: str, node: Node) -> _FarSide:
-    try:
-        return _FarSide(keys, name)
-    except UsageError as e:
-        raise UsageError(f"{node.where}: node {node.name!r}: {e}" if node.where else str(e)) from e
+        await self._turns.close()
 
 
 class _FarSide:

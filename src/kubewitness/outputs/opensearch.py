@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 
 from kubewitness.outputs.es import EsOutput
 from kubewitness.outputs.es_keys import OPENSEARCH_KEYS
@@ -13,5 +14,7 @@ KEYS = OPENSEARCH_KEYS
 class OpensearchOutput(EsOutput):
     keys = OPENSEARCH_KEYS
 
-    def __init__(self, keys: Mapping[str, str], name: str = "opensearch") -> None:
-        super().__init__(keys, name)
+    def __init__(
+        self, keys: Mapping[str, str], name: str = "opensearch", clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        super().__init__(keys, name, clock)

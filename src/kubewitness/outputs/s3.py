@@ -24,6 +24,7 @@ from kubewitness.config.state import state_paths
 from kubewitness.contracts import Delivery, Partly
 from kubewitness.errors import Retry, StateError, UsageError
 from kubewitness.formats.accessor import path_of, text_of, value_at
+from kubewitness.outputs.aws_credentials import AwsCredentials, Source, sts_address
 from kubewitness.outputs.dates import DATE_FORMATS, dates_of
 from kubewitness.outputs.extras import need
 from kubewitness.outputs.lines import json_lines, objects
@@ -31,14 +32,15 @@ from kubewitness.outputs.records import fields_of, stamps_ns
 from kubewitness.outputs.s3_buffers import Buffer, Buffers
 from kubewitness.outputs.s3_names import ObjectNames
 from kubewitness.record import Chunk
-from kubewitness.store.objectdir import ObjectDir
+from kubewitness.store.objectdir import Access, ObjectDir
 
 log = logging.getLogger(__name__)
 
 _NOTHING = "accepted, without effect: "
-_CHAIN = (
-    "credentials are those of the standard chain (AWS_PROFILE, the shared files, a web identity, the machine's role)"
-)
+_ACLS = (
+    "private", "public-read", "public-read-write", "authenticated-read", "aws-exec-read", "bucket-owner-read",
+    "bucket-owner-full-control",
+)  # fmt: skip
 _BLOBS = _NOTHING + "there are no blobs"
 
 KEYS = (
@@ -64,11 +66,11 @@ KEYS = (
     Key("storage_class", doc="sent as x-amz-storage-class"),
     Key("tls", "bool", "on", _NOTHING + "`endpoint` says which scheme is spoken"),
     Key("tls.verify", "bool", "on", "certificates are always checked; off is taken where `endpoint` begins with `http://`"),
-    Key("canned_acl", doc="only empty", refused="access is the bucket's policy"),
-    Key("role_arn", doc="only empty", refused=_CHAIN),
-    Key("external_id", doc="only empty", refused=_CHAIN),
-    Key("sts_endpoint", doc="only empty", refused=_CHAIN),
-    Key("profile", doc="only empty", refused=_CHAIN),
+    Key("canned_acl", doc="sent as x-amz-acl", choices=_ACLS),
+    Key("role_arn", doc="role to assume with the credentials that are found"),
+    Key("external_id", doc="external id that this role asks for"),
+    Key("sts_endpoint", doc="address of STS, for roles and web identities; empty: the region's"),
+    Key("profile", doc="profile of the shared files; empty: AWS_PROFILE, else `default`"),
     Key("use_put_object", "bool", "off", _NOTHING + "what is larger than a part is sent in parts"),
     Key("send_content_md5", "bool", "off", _NOTHING + "requests are signed with their content's digest"),
     Key("auto_retry_requests", "bool", "true", _NOTHING + "requests are always tried again"),
@@ -102,7 +104,8 @@ class S3Output:
             raise UsageError(f"{what}: 'tls.verify' is off: certificates are always checked; SSL_CERT_FILE in the "
                              "environment names the ones to trust")  # fmt: skip
         self._root = ObjectDir(
-            f"s3://{bucket}?region={opts.text('region')}" + (f"&endpoint={endpoint}" if endpoint else "")
+            f"s3://{bucket}?region={opts.text('region')}" + (f"&endpoint={endpoint}" if endpoint else ""),
+            access=_access(what, opts),
         )
         form = opts.text("s3_key_format")
         fixed = opts.flag("static_file_path")
@@ -201,6 +204,20 @@ class S3Output:
             if packed is not None:
                 packed.unlink()
         self._buffers.done(buffer)
+
+
+def _access(what: str, opts: Options) -> Access:
+    """Of the keys that say more than the standard chain."""
+    acl = opts.choice("canned_acl")
+    source = Source(
+        opts.text("region"),
+        opts.text("profile"),
+        opts.text("role_arn"),
+        opts.text("external_id"),
+        sts_address(opts.text("sts_endpoint")),
+    )
+    own = source.profile or source.role_arn or source.sts_endpoint
+    return Access(AwsCredentials(what, source).for_obstore if own else None, (("x-amz-acl", acl),) if acl else ())
 
 
 def _pack(source: Path, target: Path, how: str) -> None:

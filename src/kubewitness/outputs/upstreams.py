@@ -24,9 +24,15 @@ from typing import Any
 import yaml
 
 from kubewitness.config import classic
+from kubewitness.config.keys import Key
 from kubewitness.config.tree import Draft, Section
 from kubewitness.errors import UsageError
 
+UPSTREAM_KEY = Key(
+    "upstream",
+    doc="file of several far sides, in place of host and port: they take turns, and one that fails is left out for a "
+    "while; its nodes may have any of these keys for themselves",
+)
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 
 

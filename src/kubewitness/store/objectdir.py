@@ -41,18 +41,30 @@ class Found(NamedTuple):
     modified: float
 
 
+class Access(NamedTuple):
+    """As whom objects are reached, where that is not what the standard chain says, and headers of each request."""
+
+    #: gives what obstore calls an S3Credential; any thread may call it
+    credentials: Callable[[], Any] | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+_STANDARD = Access()
+
+
 class ObjectDir:
     """One prefix of a bucket. Cheap to make; any thread may use it. Methods raise StateError for what is wrong with
     the store, and FileNotFoundError for an object that is not there."""
 
-    def __init__(self, uri: str, key: str | None = None) -> None:
+    def __init__(self, uri: str, key: str | None = None, access: Access = _STANDARD) -> None:
         #: as the user wrote it, to open the same place in another process
         self.uri = uri
         self._place = _parsed(uri)
+        self._access = access
         self.key = self._place.prefix if key is None else key
 
     def __truediv__(self, name: str) -> ObjectDir:
-        return ObjectDir(self.uri, f"{self.key}/{name}" if self.key else name)
+        return ObjectDir(self.uri, f"{self.key}/{name}" if self.key else name, self._access)
 
     def __str__(self) -> str:
         return f"s3://{self._place.bucket}/{self.key}"
@@ -63,7 +75,7 @@ class ObjectDir:
 
     @property
     def parent(self) -> ObjectDir:
-        return ObjectDir(self.uri, self.key.rpartition("/")[0])
+        return ObjectDir(self.uri, self.key.rpartition("/")[0], self._access)
 
     @property
     def options(self) -> dict[str, str]:
@@ -138,15 +150,19 @@ def _parsed(uri: str) -> _Place:
 
 
 @functools.lru_cache(maxsize=16)
-def _store(place: _Place) -> S3Store:
+def _store(place: _Place, access: Access) -> S3Store:
     try:
         from obstore.store import S3Store
     except ImportError as e:
         raise UsageError(_NEEDS) from e
-    more: dict[str, Any] = {"credential_provider": _from_file} if _profile("credentials") else {}
+    credentials = access.credentials or (_from_file if _profile("credentials") else None)
+    more: dict[str, Any] = {"credential_provider": credentials} if credentials else {}
+    client: dict[str, Any] = {"default_headers": dict(access.headers)} if access.headers else {}
     if place.endpoint:
         more["endpoint"] = place.endpoint
-        more["client_options"] = {"allow_http": place.endpoint.startswith("http://"), "timeout": "60s"}
+        client |= {"allow_http": place.endpoint.startswith("http://"), "timeout": "60s"}
+    if client:
+        more["client_options"] = client
     if place.region:
         more["region"] = place.region
     return S3Store(place.bucket, **more)
@@ -180,7 +196,7 @@ def _from_file() -> Any:
 
 
 def _calling(directory: ObjectDir, call: Callable[[S3Store], _T]) -> _T:
-    store = _store(directory._place)
+    store = _store(directory._place, directory._access)
     from obstore.exceptions import BaseError, NotFoundError
 
     try:
