@@ -11,10 +11,12 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, Response, expect, sync_playwright
 
@@ -58,17 +60,33 @@ def _launch(playwright: Playwright) -> Browser:
 
 @contextlib.contextmanager
 def served(state: Path, *flags: str) -> Iterator[str]:
-    """`kubewitness serve` of a state, as its own process; gives its address."""
+    """`kubewitness serve` of a state, as its own process; gives its address. It must end well, and may have no word to
+    say but where it serves."""
     command = [sys.executable, "-m", "kubewitness", "serve", "--state", str(state), "--listen", "127.0.0.1:0", *flags]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    try:
-        assert process.stderr is not None
-        line = process.stderr.readline()
-        assert " at http" in line, line
-        yield line.partition(" at ")[2].split()[0]
-    finally:
-        process.terminate()
-        process.wait(20)
+    # a file, not a pipe: a pipe that nobody reads would stop a server that has much to say
+    with tempfile.TemporaryFile("w+") as said:
+        process = subprocess.Popen(command, stderr=said)
+        try:
+            yield _address(process, said)
+        finally:
+            process.terminate()
+            code = process.wait(20)
+        said.seek(0)
+        words = said.read()
+        assert (code, words.count("\n")) == (0, 1), words[-5000:]
+
+
+def _address(process: subprocess.Popen[bytes], said: TextIO) -> str:
+    until = time.monotonic() + PATIENCE / 1000
+    while time.monotonic() < until and process.poll() is None:
+        said.seek(0)
+        line = said.readline()
+        if line.endswith("\n"):
+            assert " at http" in line, line
+            return line.partition(" at ")[2].split()[0]
+        time.sleep(0.02)
+    said.seek(0)
+    raise AssertionError(f"serve did not begin: {said.read()}")
 
 
 def demo_state(folder: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import Callable
 
@@ -46,6 +47,22 @@ async def test_a_query_is_interrupted_when_nobody_waits_for_it_any_more(demo_sto
     assert await ended_soon(ended)
     assert await questions.ask(demo_store.session, lambda s: s.query("SELECT 1")) == [(1,)]
     await questions.close()
+
+
+async def test_what_nobody_waits_for_any_more_leaves_no_trace_in_the_log(
+    demo_store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    questions, ended = Questions(), list[float]()
+    task = asyncio.create_task(questions.ask(demo_store.session, endless(ended)))
+    await asyncio.sleep(0.3)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert await ended_soon(ended)
+    await questions.close()
+    await asyncio.sleep(0)
+    del task
+    gc.collect()  # asyncio tells of an error that nobody asked for when its future goes
+    assert caplog.text == ""
 
 
 async def test_a_question_that_takes_too_long_is_ended(demo_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -89,6 +89,12 @@ class _Job:
             inner.interrupt()
 
 
+def _seen(answer: asyncio.Future[Any]) -> None:
+    """An error that comes when nobody waits any more is nobody's: asyncio would log it with all its frames."""
+    if not answer.cancelled():
+        answer.exception()
+
+
 class Questions:
     """Runs questions. Close it to end those that still run."""
 
@@ -116,9 +122,11 @@ class Questions:
         future = self._pool.submit(work)
         self._running.add(future)
         future.add_done_callback(self._running.discard)
+        answer = asyncio.wrap_future(future)
+        answer.add_done_callback(_seen)
         try:
             async with asyncio.timeout(LONGEST_QUESTION):
-                return await asyncio.shield(asyncio.wrap_future(future))
+                return await asyncio.shield(answer)
         except TimeoutError:
             self._end(future, interrupt)
             said = f"stopped after {LONGEST_QUESTION:g} s; narrow it, for instance by since and until"
