@@ -25,6 +25,7 @@ VIEWS = {
     "sql": ("#/sql?query=select%201%20as%20one", "table.result"),
     "live": ("#/live", ".live-following"),
     "status": ("#/status", ".tiles"),
+    "policy": ("#/policy", ".needs"),
     "findings": ("#/findings", "h1"),
 }
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect
 
+from kubewitness.questions.policy import suggestion
 from tests.browser import stage
 from tests.cluster.conftest import binaries
 from tests.cluster.harness import Binaries, ControlPlane, Options, Webhook, until
@@ -26,11 +28,20 @@ _READER = "blue-reader"
 def recorded(
     binaries: Binaries, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[ControlPlane, Recorder, str]]:
-    """An API server that tells its audit trail to a recorder, and the recorder's address for browsers."""
+    """An API server with the policy that the page suggests, which tells its audit trail to a recorder, and the recorder's
+    address for browsers."""
     audit, page = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
-    options = Options(nodes=(), controllers=False, scheduler=False, webhook=Webhook(f"http://{audit}/audit"))
+    folder = tmp_path_factory.mktemp("live")
+    (folder / "policy.yaml").write_text(suggestion.base())
+    options = Options(
+        nodes=(),
+        controllers=False,
+        scheduler=False,
+        webhook=Webhook(f"http://{audit}/audit"),
+        policy=folder / "policy.yaml",
+    )
     cluster = ControlPlane(options, binaries)
-    state = tmp_path_factory.mktemp("live") / "state"
+    state = folder / "state"
     recorder = Recorder(state, *recorder_flags(cluster.pki.users["admin"].kubeconfig, listen=audit), listen=page)
     try:
         recorder.start()
@@ -95,3 +106,23 @@ def test_a_namespace_bound_user_sees_that_namespace_and_no_more(
         expect(page.get_by_role("heading", level=1)).to_be_visible()
         expect(page.locator("ol.chain")).to_have_count(0)
     assert all("401" in fault for fault in made.faults), made.faults
+
+
+def test_the_suggested_policy_has_what_who_needs_and_no_secrets_bodies(
+    recorded: tuple[ControlPlane, Recorder, str], browser: Browser
+) -> None:
+    cluster, recorder, address = recorded
+    admin = cluster.kubectl_of("admin")
+    admin("create", "secret", "generic", "key", "-n", "blue", "--from-literal=k=v")
+    admin("create", "deployment", "web", "-n", "blue", "--image=shop/web:1.0")
+    admin("create", "role", "looker", "-n", "blue", "--verb=get", "--resource=pods")
+    admin("create", "token", "default", "-n", "blue")
+    until("all to be recorded", lambda: recorder.count("select count(*) from audit where subresource = 'token'") >= 1)
+    with stage.sheet(browser, address) as made:
+        page = made.open("#/policy?window=everything")
+        tiles = page.locator(".tile")
+        expect(tiles.nth(0)).to_contain_text(re.compile(r"(\d+) of \1 recorded in full"))
+        expect(tiles.nth(1)).to_contain_text("none seen")
+        expect(page.locator(".levels")).to_contain_text("deployments.apps")
+        expect(page.get_by_text("RequestReceived", exact=True)).to_have_count(0)
+    assert made.faults == []

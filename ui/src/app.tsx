@@ -15,6 +15,7 @@ const VIEWS = {
   live: { title: "Live", view: lazy(() => import("./live/view")) },
   explore: { title: "Explore", view: lazy(() => import("./explore/view")) },
   sql: { title: "SQL", view: lazy(() => import("./explore/sql")) },
+  policy: { title: "Audit policy", view: lazy(() => import("./policy/view")) },
   findings: { title: "Findings", view: lazy(() => import("./explore/findings")) },
   status: { title: "Status", view: lazy(() => import("./live/status")) },
   object: { title: "", view: lazy(() => import("./object/view")) },

@@ -21,7 +21,9 @@ from kubewitness.questions.granted import GrantedAnswer
 from kubewitness.questions.histogram import MOST_BINS as MOST_HISTOGRAM_BINS
 from kubewitness.questions.histogram import HistogramAnswer
 from kubewitness.questions.line import Understood
+from kubewitness.questions.logs import MOST_LINES, LogsAnswer
 from kubewitness.questions.model import WhoAnswer
+from kubewitness.questions.policy import PolicyAnswer
 from kubewitness.questions.revisions import RevisionsAnswer
 from kubewitness.questions.show import ShowAnswer
 from kubewitness.questions.single import RecordAnswer
@@ -203,6 +205,20 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         list[ObjectStates],
     ),
     Endpoint(
+        "logs",
+        "Log lines of an object around a time, and the pages beside them",
+        (
+            *OBJECT,
+            FILTER[0],
+            Param("at", "half of the lines before that time, half after it (default: the newest)"),
+            Param("older", "`older` of another page: the lines before it"),
+            Param("newer", "`newer` of another page: the lines after it"),
+            Param("limit", "lines at most", most=MOST_LINES),
+        ),
+        viewing.logs,
+        LogsAnswer,
+    ),
+    Endpoint(
         "complete",
         "What may come next in the box: verbs, objects, users, fields and their values",
         (
@@ -222,6 +238,13 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         (Param("text", "for instance: who evicted web-7, pod/web-7 -n shop, an auditID, a user", required=True),),
         viewing.line,
         Understood,
+    ),
+    Endpoint(
+        "policy",
+        "Which audit policy is in effect, as its records show it; what `who` misses, and a policy that has it",
+        (CLUSTER, *TIMES),
+        viewing.policy,
+        PolicyAnswer,
     ),
     Endpoint("examples", "Questions that this store can answer", (), viewing.examples, list[Example]),
 )

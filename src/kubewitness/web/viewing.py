@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kubewitness.errors import UsageError
-from kubewitness.questions.coverage import find_target
+from kubewitness.questions.coverage import cluster_of, find_target
 from kubewitness.questions.facts import Session
 from kubewitness.questions.targets import Ref
 from kubewitness.web.params import NotRecorded, Params, count, filter_of, flag, moment, needed, one, target, word
@@ -121,3 +121,27 @@ def revisions(session: Session, params: Params) -> Any:
 
     uid = one(params, "uid") or None
     return revisions.ask(session, revisions.RevisionsQuestion(target(session, params), uid, flag(params, "status")))
+
+
+def policy(session: Session, params: Params) -> Any:
+    from kubewitness.questions import policy
+
+    cluster = cluster_of(session, one(params, "cluster") or None)
+    return policy.ask(session, policy.PolicyQuestion(cluster, moment(params, "since"), moment(params, "until")))
+
+
+def logs(session: Session, params: Params) -> Any:
+    from kubewitness.questions import logs
+
+    older, newer = logs.edge_of(one(params, "older")), logs.edge_of(one(params, "newer"))
+    if older is not None and newer is not None:
+        raise UsageError("older, newer: one of them, please")
+    question = logs.LogsQuestion(
+        target(session, params),
+        filter_of({"q": params.get("q", [])}),
+        moment(params, "at"),
+        older,
+        newer,
+        count(params, "limit", 200, logs.MOST_LINES),
+    )
+    return logs.ask(session, question)

@@ -148,6 +148,16 @@ export interface Side {
   how: string;
 }
 
+export interface LogsAnswer {
+  object: string;
+  rows: Row[];
+  older: string | null;
+  newer: string | null;
+  words: string[];
+  pods: string[];
+  missing: string[];
+}
+
 export interface ShowAnswer {
   found: boolean;
   object: unknown;

@@ -9,10 +9,11 @@ import { useAsk } from "../lib/use";
 import { Rows } from "../parts/rows";
 import { Busy, Copy, ObjectLink, Problem, several } from "../parts/small";
 import { Tabs } from "../parts/tabs";
+import { Logs } from "./logs";
 import { Revisions } from "./revisions";
 import "../styles/object.css";
 
-const PARTS = ["history", "versions", "related"] as const;
+const PARTS = ["history", "versions", "related", "logs"] as const;
 export type Part = (typeof PARTS)[number];
 
 /** The parameters that all questions about the object take. */
@@ -20,12 +21,13 @@ export type ObjectParams = Record<string, string>;
 
 export default function ObjectView() {
   const params = Object.fromEntries(route.value.params);
-  const { part = "history", from, to: until, ...object } = params;
+  const { part = "history", from, to: until, near, ...object } = params;
   return (
     <ObjectDetail
       params={object}
       part={PARTS.includes(part as Part) ? (part as Part) : "history"}
       versions={{ from, to: until }}
+      near={Number(near) || null}
       change={(values) => go("object", { ...params, ...values }, true)}
     />
   );
@@ -69,6 +71,7 @@ export function ObjectDetail({ params, part, versions, change, near = null }: Pr
       {part === "history" && <History params={params} near={near} />}
       {part === "versions" && <Revisions params={params} chosen={versions} choose={change} />}
       {part === "related" && <Related params={params} />}
+      {part === "logs" && <Logs params={params} near={near} />}
     </article>
   );
 }

@@ -22,7 +22,7 @@ export function Detail({ close }: Props) {
   return (
     <aside class="detail" aria-label="object">
       <div class="bar">
-        <a class="button" href={to("object", object)}>
+        <a class="button" href={to("object", { ...object, part, near: near ? String(near) : null })}>
           Open as a page
         </a>
         <button type="button" class="quiet" onClick={close}>
