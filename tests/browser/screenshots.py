@@ -50,7 +50,7 @@ def _timeline(made: stage.Sheet) -> None:
     page = made.open("#/timeline?q=namespace%3Dshop")
     canvas = page.get_by_role("application")
     expect(canvas).to_be_visible()
-    page.wait_for_timeout(5000)  # states of the rows in sight arrive a few at a time
+    page.wait_for_timeout(5000)  # states of the rows in sight arrive after them
     canvas.hover(position=page.evaluate(_REFUSED))
     expect(page.locator(".tip")).to_be_visible()
     _take(page, "timeline.png")

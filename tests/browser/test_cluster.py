@@ -28,8 +28,8 @@ _READER = "blue-reader"
 def recorded(
     binaries: Binaries, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[ControlPlane, Recorder, str]]:
-    """An API server with the policy that the page suggests, which tells its audit trail to a recorder, and the recorder's
-    address for browsers."""
+    """An API server with the policy that the page suggests, which tells its audit trail to a recorder, and the address
+    of the recorder for browsers."""
     audit, page = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
     folder = tmp_path_factory.mktemp("live")
     (folder / "policy.yaml").write_text(suggestion.base())

@@ -75,6 +75,13 @@ async def test_a_histogram_without_times_tells_the_extent_and_counts_everything_
     assert inside["total"] == answer["total"]
 
 
+async def test_states_asked_for_at_once_are_those_of_each_alone(api: Client) -> None:
+    rows = (await got(api, "board", q="namespace=shop"))["rows"]
+    keys = [row["key"] for row in rows if row["name"] and row["kind"] in ("Pod", "Deployment", "ReplicaSet")][:8]
+    together = await api.get("/api/v1/states", params=[("key", key) for key in keys])
+    assert await together.json() == [(await got(api, "states", key=key))[0] for key in keys]
+
+
 async def test_the_states_of_an_evicted_pod_run_from_pending_to_gone(api: Client) -> None:
     evicted = (await got(api, "examples"))[0]
     assert evicted["question"].startswith("who evicted pod/")

@@ -269,16 +269,20 @@ class Facts:
         sql = f"SELECT {VERSION_COLUMNS} FROM objects WHERE {' AND '.join(where)} ORDER BY ts LIMIT {_MOST}"  # noqa: S608
         return [version_of(row) for row in self.session.query(sql, params)]
 
-    def fetch(self, refs: Iterable[Ref]) -> None:
-        """The writes, Events and versions of many named objects at once, for questions that go on to ask of each."""
+    def fetch(self, refs: Iterable[Ref], *, status: bool = False) -> None:
+        """The writes, Events and versions of many named objects at once, for questions that go on to ask of each. With
+        `status` the writes of their status too, but for nodes: those have thousands."""
         asked = {r for r in map(plain, refs) if r.name and r.resource != "namespaces"}
-        wanted = [r for r in asked if (r, WRITES, False) not in self._by_object]
-        for start in range(0, len(wanted), _AT_ONCE):
-            self._fetch(wanted[start : start + _AT_ONCE])
+        wanted = [r for r in asked if (r, WRITES, status) not in self._by_object]
+        for some in ([r for r in wanted if r.resource != "nodes"], [r for r in wanted if r.resource == "nodes"]):
+            for start in range(0, len(some), _AT_ONCE):
+                self._fetch(some[start : start + _AT_ONCE], status=status and some[0].resource != "nodes")
 
-    def _fetch(self, refs: list[Ref]) -> None:
+    def _fetch(self, refs: list[Ref], *, status: bool) -> None:
         where, params = [f"object_key IN ({_marks(refs)})"], [r.key for r in refs]
-        verbs = [*where, f"verb IN ({_marks(WRITES)})", "coalesce(subresource, '') <> 'status'"]
+        verbs = [*where, f"verb IN ({_marks(WRITES)})"]
+        if not status:
+            verbs.append("coalesce(subresource, '') <> 'status'")
         requests = self._query(verbs, [*params, *WRITES], self.window)
         events = self._event_query(where, params, self.window, _MOST)
         versions = self._version_query(where, params)
@@ -286,7 +290,10 @@ class Facts:
             return  # too much for one fetch: each is asked for by itself
         for ref in refs:
             mine = [r for r in requests if same_name(r.ref, ref)]
-            if mine:  # else an admission review may tell
+            if status and mine:  # else an admission review may tell
+                self._by_object[(ref, WRITES, True)] = mine
+                mine = [r for r in mine if r.subresource != "status"]
+            if mine:
                 self._by_object[(ref, WRITES, False)] = mine
             self._events[ref] = [e for e in events if same_name(e.ref, ref)]
             self._versions[ref] = [v for v in versions if same_name(v.ref, ref)]

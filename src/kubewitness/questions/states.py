@@ -76,7 +76,7 @@ def ask(session: Session, question: StatesQuestion) -> list[ObjectStates]:
     for ref in question.refs:
         facts.setdefault(ref.cluster, Facts(session, ref.cluster))
     for cluster, base in facts.items():
-        base.fetch(r for r in question.refs if r.cluster == cluster)
+        base.fetch((r for r in question.refs if r.cluster == cluster), status=True)
     silent = {c: _silent(base, question) for c, base in facts.items()}
     return [
         ObjectStates(str(r), r.cluster, _segments(facts[r.cluster], r, question, silent[r.cluster]))
