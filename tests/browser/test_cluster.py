@@ -116,7 +116,8 @@ def test_the_suggested_policy_has_what_who_needs_and_no_secrets_bodies(
     admin("create", "secret", "generic", "key", "-n", "blue", "--from-literal=k=v")
     admin("create", "deployment", "web", "-n", "blue", "--image=shop/web:1.0")
     admin("create", "role", "looker", "-n", "blue", "--verb=get", "--resource=pods")
-    admin("create", "token", "default", "-n", "blue")
+    admin("create", "serviceaccount", "robot", "-n", "blue")
+    admin("create", "token", "robot", "-n", "blue")
     until("all to be recorded", lambda: recorder.count("select count(*) from audit where subresource = 'token'") >= 1)
     with stage.sheet(browser, address) as made:
         page = made.open("#/policy?window=everything")

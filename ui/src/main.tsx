@@ -1,6 +1,7 @@
 import { render } from "preact";
 import { App } from "./app";
 import "./styles/base.css";
+import "./styles/rows.css";
 import "./styles/shell.css";
 import "./styles/ask.css";
 

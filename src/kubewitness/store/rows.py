@@ -226,14 +226,15 @@ def _log(chunk: Chunk, index: int, raw: bytes, note: Note, key: bytes, start: in
 
 
 def _finding(chunk: Chunk, index: int, raw: bytes, note: Note, key: bytes, start: int) -> Row:
-    row, ts_known = finding_row(raw, chunk.received_us)
+    row, ts_known, (kind, namespace, name) = finding_row(raw, chunk.received_us)
+    about = resource_of_kind(kind)
     return (
         *row,
         *_tail(
             note,
             _flags(note, "" if ts_known else ARRIVAL),
             key or record_key("finding", chunk.cluster, hashlib.blake2b(raw, digest_size=16).hexdigest()),
-            0,
+            object_key(chunk.cluster, about.group, about.resource, namespace, name) if kind and name else 0,
             start,
             raw,
         ),

@@ -27,12 +27,13 @@ class Finding(msgspec.Struct):
 _decoder = msgspec.json.Decoder(Finding)
 
 
-def finding_row(raw: bytes, arrived_us: int) -> tuple[Row, bool]:
-    """(the row's own columns, whether the finding told its time). Raises `Malformed`."""
+def finding_row(raw: bytes, arrived_us: int) -> tuple[Row, bool, tuple[str, str, str]]:
+    """(the row's own columns, whether the finding told its time, kind, namespace and name of what it is about). Raises
+    `Malformed`."""
     try:
         f = _decoder.decode(raw)
     except (msgspec.MsgspecError, UnicodeDecodeError) as e:
         raise Malformed(f"not a finding: {e}") from e
     us = us_or_zero(f.when)
     row = (us or arrived_us, f.rule, f.severity, f.title, f.actor, f.kind, f.namespace, f.name, f.evidence, f.summary)
-    return row, bool(us)
+    return row, bool(us), (f.kind, f.namespace, f.name)

@@ -20,7 +20,7 @@ export function LogLine({ row, pod, marked }: Props) {
   const line = useRef<HTMLLIElement>(null);
   const [open, setOpen] = useState(false);
   useEffect(() => {
-    if (marked) line.current?.scrollIntoView({ block: "center" });
+    if (marked) centred(line.current);
   }, [marked]);
   const grave = GRAVE.test(row.outcome);
   const perhaps = !grave && !row.outcome && LOOKS_GRAVE.test(row.summary);
@@ -51,6 +51,12 @@ export function LogLine({ row, pod, marked }: Props) {
       {open && <Evidence id={row.id} />}
     </li>
   );
+}
+
+/** Brings a line into the middle of its box, and leaves the page where it is. */
+function centred(line: HTMLElement | null): void {
+  const box = line?.closest<HTMLElement>(".log");
+  if (line && box) box.scrollTop = line.offsetTop - (box.clientHeight - line.offsetHeight) / 2;
 }
 
 function millis(when: string): string {

@@ -142,7 +142,7 @@ interface LinesProps {
   near: number | null;
   /** lines of more than one pod */
   several: boolean;
-  /** the newest line is kept in sight */
+  /** the newest line is kept in sight, also when others come */
   end: boolean;
 }
 
@@ -150,8 +150,9 @@ function Lines({ rows, near, several, end }: LinesProps) {
   const list = useRef<HTMLOListElement>(null);
   const newest = rows.at(-1)?.id;
   useEffect(() => {
-    if (end) list.current?.lastElementChild?.scrollIntoView({ block: "nearest" });
-  }, [end, newest]);
+    const box = list.current?.parentElement;
+    if (box && (end || near === null)) box.scrollTop = box.scrollHeight;
+  }, [end, near, newest]);
   const marked = near === null ? null : nearest(rows, near);
   return (
     <section class="log" aria-label={`log lines, oldest first, ${zoneShort(rows[0]?.when)}`} tabIndex={0}>

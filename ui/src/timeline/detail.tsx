@@ -1,6 +1,6 @@
 // What was clicked: the object with its history near that time, versions and relations, beside the canvas.
 
-import { useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { route, to } from "../lib/route";
 import { ObjectDetail, type Part } from "../object/view";
 
@@ -19,8 +19,12 @@ export function Detail({ close }: Props) {
     ...(params.get("namespace") ? { namespace: params.get("namespace") ?? "" } : {}),
     ...(params.get("cluster") ? { cluster: params.get("cluster") ?? "" } : {}),
   };
+  const place = useRef<HTMLElement>(null);
+  const name = JSON.stringify(object);
+  // on a narrow page it is below the canvas
+  useEffect(() => place.current?.scrollIntoView({ block: "nearest" }), [name]);
   return (
-    <aside class="detail" aria-label="object">
+    <aside class="detail" aria-label="object" ref={place}>
       <div class="bar">
         <a class="button" href={to("object", { ...object, part, near: near ? String(near) : null })}>
           Open as a page
@@ -30,7 +34,7 @@ export function Detail({ close }: Props) {
         </button>
       </div>
       <ObjectDetail
-        key={JSON.stringify(object)}
+        key={name}
         params={object}
         part={part}
         versions={versions}

@@ -122,7 +122,7 @@ export class CanvasPen implements Pen {
 /** By the usual width of a letter: measuring each label in each frame costs more than it brings. Names of pods differ at
  *  their end, so the middle goes. */
 function cut(words: string, width: number, size: number): string {
-  const most = Math.floor(width / (size * 0.56));
+  const most = Math.floor(width / (size * 0.6));
   if (words.length <= most) return words;
   const end = Math.min(6, most >> 2);
   return `${words.slice(0, Math.max(1, most - end - 1))}…${words.slice(words.length - end)}`;
