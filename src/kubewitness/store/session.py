@@ -243,7 +243,7 @@ class Session:
         """
         if self.hides([table]):
             return None
-        name = f"kw_sum_{name_of(select)}"
+        name = f"kw_sum_{table}_{name_of(select)}"
         if name in self._summaries:
             return name
         large = {f.path for f in self._snapshot.files[table] if f.rows >= self._store.summaries.large}

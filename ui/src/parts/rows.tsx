@@ -6,11 +6,15 @@ import { zoneShort } from "../lib/time";
 import type { Row } from "../lib/types";
 import { ObjectLink, Time, UserLink } from "./small";
 
+/** of log lines and findings: how severe */
+const BAD = new Set(["error", "fatal", "critical", "high"]);
+const WARN = new Set(["Warning", "warning", "warn", "medium"]);
+
 /** How an outcome reads: a word beside the colour. */
 function outcomeClass(row: Row): string {
   const code = Number.parseInt(row.outcome, 10);
-  if (code >= 500 || row.outcome === "error") return "bad";
-  if (code >= 400 || row.outcome === "Warning") return "warn";
+  if (code >= 500 || BAD.has(row.outcome)) return "bad";
+  if (code >= 400 || WARN.has(row.outcome)) return "warn";
   return "";
 }
 

@@ -93,7 +93,8 @@ export function draw(pen: Pen, shape: Shape, x: number, y: number, colour: strin
   else if (shape === "read") pen.circle(x, y, 3, "none", colour);
   else if (shape === "event") pen.rect(x - 1.5, y - 6, 3, 12, colour);
   else if (shape === "log") pen.rect(x - 3, y + 1, 6, 4, colour);
-  else if (shape === "finding") pen.polygon([x - 4, y + 6, x - 4, y - 6, x + 5, y - 3, x - 2.5, y], colour, edge);
+  else if (shape === "finding")
+    pen.polygon([x - 3, y + 7, x - 3, y - 7, x + 7, y - 3.5, x - 1, y, x - 1, y + 7], colour, edge);
   else if (shape === "review") pen.polygon([x - 4, y - 4, x + 4, y - 4, x + 4, y + 4, x - 4, y + 4], "none", colour);
   else pen.circle(x, y, 2, colour);
 }
