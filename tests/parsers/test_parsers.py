@@ -121,6 +121,14 @@ def test_an_expression_is_searched_for_and_lines_have_beginnings() -> None:
         (r"(?<w>a++b)", "aab", {"w": "aab"}),
         (r"(?<w>\w+)", "é b", {"w": "b"}),
         (r"(?<a>x)|(?<b>y)", "y", {"b": "y"}),
+        (r"^(?<w>\p{L}+)", "éß1", {"w": "éß"}),
+        (r"^(?<w>[[:alpha:]]+)", "éa1", {"w": "éa"}),
+        (r"^(?<w>\w+)(?<l>[[:alpha:]]+)", "a1é", {"w": "a1", "l": "é"}),
+        (r"^(?<w>[\d\-[:alpha:]]+)(?<r>[^\W[:digit:]]+)", "1-éa", {"w": "1-é", "r": "a"}),
+        (r"(?'w'\d+)-", "12-", {"w": "12"}),
+        (r"^(?<a>x)(?<b>y)?(?(<b>)z|w)", "xw", {"a": "x"}),
+        (r"^\e\[\d+m(?<w>[\x{41}-\x{43}]+)", "\x1b[31mABCD", {"w": "ABC"}),
+        (r"^(?:(?<p>TCP)|(?<p>UDP)) (?<n>\d+)$", "UDP 7", {"p": "UDP", "n": "7"}),
     ],
 )
 def test_expressions_mean_what_they_mean_in_onigmo(regex: str, raw: str, expected: dict[str, str]) -> None:
