@@ -14,6 +14,7 @@ from kubewitness import __version__
 from kubewitness.cli.fluent_bit import main
 from kubewitness.cli.fluent_bit_dump import dump
 from kubewitness.cli.fluent_bit_log import FluentBitFormatter
+from kubewitness.pipeline.delivery import NOT_TAKEN, RECOVERED, RETRIED
 
 PIPELINE = """\
 [SERVICE]
@@ -197,8 +198,12 @@ def line(logger: str, level: int, message: str, *args: object) -> str:
     ("written", "shown"),
     [
         (("kubewitness.pipeline", logging.WARNING, "%s: %s", "http.0", "503"), "[ warn] [output:http:http.0] 503"),
-        (("kubewitness.pipeline", logging.INFO, "%s delivers again", "http.0"),
-         "[ info] [output:http:http.0] delivers again"),
+        (("kubewitness.pipeline", logging.WARNING, RETRIED, "http.0", "503: busy", 7.6),
+         "[ warn] [engine] failed to flush chunk, retry in 8 seconds: output=http.0: 503: busy"),
+        (("kubewitness.pipeline", logging.ERROR, NOT_TAKEN, "http.0", 2, "dropped", "given up after 1 retries: 503"),
+         "[error] [engine] chunk cannot be retried: output=http.0: 2 records, dropped: given up after 1 retries: 503"),
+        (("kubewitness.pipeline", logging.INFO, RECOVERED, "http.0"),
+         "[ info] [engine] flush chunk succeeded at retry: output=http.0"),
         (("kubewitness.inputs.tail", logging.ERROR, "%s: gone", "tail/default/x.log"),
          "[error] [input:tail:tail.0] gone"),
         (("kubewitness.inputs.tail", logging.DEBUG, "looked"), "[debug] [input:tail] looked"),

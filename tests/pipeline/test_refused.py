@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import stat
 from collections.abc import Sequence
 from pathlib import Path
@@ -116,6 +117,16 @@ async def test_what_failed_is_counted_as_fluent_bit_counts_it(tmp_path: Path) ->
     }  # fmt: skip
     refused = (await deliver(Picky(ALL[3], ALL[39], itemwise=True), rejected)).delivered()
     assert (refused["proc_records"], refused["errors"], refused["dropped_records"]) == (38, 1, 2)
+
+
+async def test_an_incident_ends_when_something_is_taken_and_not_when_all_is_given_up(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    await deliver(Picky(busy=10_000), Rejected(tmp_path), retry_limit=1)
+    assert "picky delivers again" not in caplog.messages
+    await deliver(Picky(busy=2), Rejected(tmp_path), retry_limit=3)
+    assert caplog.messages.count("picky delivers again") == 1
 
 
 async def test_within_its_retry_limit_nothing_is_given_up(tmp_path: Path) -> None:

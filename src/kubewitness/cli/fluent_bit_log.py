@@ -9,10 +9,19 @@ import time
 from collections.abc import Mapping
 
 from kubewitness.cli.pipeline import Configuration
+from kubewitness.pipeline.delivery import NOT_TAKEN, RECOVERED, RETRIED
 
 _LEVELS = {"WARNING": "warn", "CRITICAL": "error"}
 #: rooms whose messages are shown under their plugin's kind
 _ROOMS = {"inputs": "input", "outputs": "output", "filters": "filter"}
+
+
+#: what alerts look for in the log: how Fluent Bit's lines about the same begin; then our output, and what we say
+_WORDS = {
+    RETRIED: "[engine] failed to flush chunk, retry in {} seconds: output={}: {}",
+    NOT_TAKEN: "[engine] chunk cannot be retried: output={}: {} records, {}: {}",
+    RECOVERED: "[engine] flush chunk succeeded at retry: output={}",
+}
 
 
 class FluentBitFormatter(logging.Formatter):
@@ -35,6 +44,10 @@ class FluentBitFormatter(logging.Formatter):
         return line
 
     def _message(self, record: logging.LogRecord) -> str:
+        if isinstance(record.args, tuple) and record.msg in _WORDS:
+            name, *rest = record.args
+            values = [max(1, round(float(str(rest[1])))), name, rest[0]] if record.msg == RETRIED else [name, *rest]
+            return _WORDS[record.msg].format(*values)
         text = record.getMessage()
         if text.startswith("["):
             return text

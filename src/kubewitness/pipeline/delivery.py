@@ -21,6 +21,11 @@ from kubewitness.pipeline.rejected import Rejected
 
 log = logging.getLogger("kubewitness.pipeline")
 
+#: what is said of an incident; the drop-in says it in Fluent Bit's words
+RETRIED = "%s: %s; trying again, next in %.1f s"
+NOT_TAKEN = "%s: not taken (%d records), %s: %s"
+RECOVERED = "%s delivers again"
+
 #: Seconds that an output has for its `close`.
 _CLOSE_SECONDS = 10.0
 #: Seconds between two moves of the cursor within what was taken at once.
@@ -64,6 +69,8 @@ class DeliveryLoop:
         #: dropped up to here, and whether that was told; the last seq that was taken
         self._floor = self._taken = 0
         self._told = False
+        #: tries failed, and nothing was taken since
+        self._failing = False
         #: starting, running, waiting (to try again), ended
         self.state = "starting"
         self._counts = {"records": 0, "bytes": 0, "deliveries": 0, "retries": 0, "retried_records": 0, "errors": 0}
@@ -257,7 +264,7 @@ class DeliveryLoop:
                 await self._wait(f"{self._streak} records in a row were refused: {e}", e.after)
             await self._set_aside(e.refused, "refused")
         if not e.left:
-            self._recovered()
+            self._recovered(through)
             return [], 0
         progress = _records(e.left) < _records(part)
         if progress and e.after == 0:
@@ -280,8 +287,8 @@ class DeliveryLoop:
     async def _wait(self, error: str, after: float | None) -> None:
         wait = self._backoff.next(after)
         if error != self._last_error:  # one line per incident, not per try
-            log.warning("%s: %s; trying again, next in %.1f s", self.name, error, wait)
-        self.state, self._last_error = "waiting", error
+            log.warning(RETRIED, self.name, error, wait)
+        self.state, self._last_error, self._failing = "waiting", error, True
         if self._leaving and not self._part_through:
             raise asyncio.CancelledError
         self._sleeping = True
@@ -312,13 +319,13 @@ class DeliveryLoop:
         self._streak += count
         if refusals[-1].reason != self._last_refusal:  # one line per incident here too
             place = f"kept in {self._rejected.path(self.name)}" if self._rejected.keeps else "dropped"
-            log.error("%s: %d records were not taken, %s: %s", self.name, count, place, refusals[-1].reason)
+            log.error(NOT_TAKEN, self.name, count, place, refusals[-1].reason)
         self._last_refusal = refusals[-1].reason
 
     def _succeeded(self, part: Sequence[Delivery]) -> None:
         self._streak = 0
         self._count(_records(part), sum(len(d.chunk.data) for d in part))
-        self._recovered()
+        self._recovered(_records(part))
 
     def _count(self, records: int, size: int) -> None:
         if records:
@@ -328,11 +335,12 @@ class DeliveryLoop:
             self._counts["bytes"] += size
             self._delivered_us = time.time_ns() // 1000
 
-    def _recovered(self) -> None:
+    def _recovered(self, delivered: int = 0) -> None:
+        """An incident ends when the far side takes records; not, when what waited was given up."""
         self._backoff.reset()
-        if self.state == "waiting":
-            log.info("%s delivers again", self.name)
-            self._told = False
+        if self._failing and delivered:
+            log.info(RECOVERED, self.name)
+            self._failing = self._told = False
         self.state, self._last_error = "running", ""
 
     # --- its end, and looking ----------------------------------------------------------------------------------------
