@@ -140,6 +140,13 @@ def test_what_fluent_bit_does_not_look_at_in_a_parser_is_a_warning(capsys: Said,
     assert re.search(r"\[ warn\] \[config\] .*:15: parser p: 'types' has 'a:int', which is ignored", err)
 
 
+def test_a_retry_limit_that_is_none_is_one_as_in_fluent_bit(capsys: Said) -> None:
+    assert main(["-i", "dummy", "-o", "stdout", "-m", "*", "-p", "retry_limit=0", "-D"]) == 0
+    assert (
+        "'retry_limit' is '0'; it takes a number from 1, no_limits or no_retries; taken as 1" in capsys.readouterr().err
+    )
+
+
 def test_a_quiet_start_that_fails_says_why(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["-q", "-i", "dummy", "-p", "sampels=2", "-o", "stdout"]) == 255
     assert "'sampels'" in capfd.readouterr().err

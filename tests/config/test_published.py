@@ -9,7 +9,7 @@ import pytest
 
 from kubewitness.cli.pipeline_parts import KNOWN as ALL
 from kubewitness.config.elsewhere import ELSEWHERE
-from kubewitness.config.keys import Key
+from kubewitness.config.keys import Key, Options
 from kubewitness.config.load import Known, UnknownPlugin, load_pipeline
 from kubewitness.config.peer import with_defaults
 from kubewitness.config.tree import Tree
@@ -169,6 +169,18 @@ def test_a_processor_that_is_no_filter_is_told_with_what_to_write_instead(tmp_pa
     (section,) = with_more(tmp_path, "      processors: {logs: [{name: content_modifier}]}").inputs[0].processors
     with pytest.raises(UnknownPlugin, match="yaml:4: processor 'content_modifier': `modify`"):
         KNOWN.check(section, "processor", KNOWN.filters)
+
+
+def test_a_star_without_quotes_is_told_as_what_it_is(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"yaml:3: not valid YAML: .*; a value that begins with \* stands in quotes"):
+        load(tmp_path, Y_IN + "  outputs: [{name: stdout, match: *}]\n", name="x.yaml")
+
+
+# --- values ---
+
+
+def test_a_size_without_limit_is_called_false() -> None:
+    assert Options("output", {"buffer_size": "False"}, (Key("buffer_size", "size", "512k"),)).number("buffer_size") == 0
 
 
 # --- plugins that are not here ---

@@ -183,10 +183,17 @@ class Parts:
             else self._routes.wanted(section, common, "*")
         )
         with located(section):
-            retry_limit = _retry_limit(common.text("retry_limit"))
+            retry_limit = self._retry_limit(section, common.text("retry_limit"))
             limit = common.number("storage.total_limit_size") or None
             behind = self._behind(section, name)
             return Routed(cast(Output, made(own, name=name)), wants, name, retry_limit, behind, limit)
+
+    def _retry_limit(self, section: Section, text: str) -> int | None:
+        try:
+            return _retry_limit(text)
+        except UsageError as e:
+            self._complain(f"{section.where('retry_limit')}: {e}; taken as 1")
+            return 1
 
     def _behind(self, section: Section, of: str) -> Filters | None:
         """An output's own filters: they see what it is given, when it is given."""

@@ -159,6 +159,8 @@ def parsed(kind: KeyType, text: str) -> float | None:
     if kind == "float":
         return float(text) if _FLOAT.fullmatch(text) else None
     if kind == "size":
+        if text.lower() == "false":
+            return 0  # documented there as "no limit"
         found = _SIZE.fullmatch(text)
         return int(float(found[1]) * _UNITS[found[2].lower()]) if found else None
     if kind == "seconds":

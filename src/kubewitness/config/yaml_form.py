@@ -33,6 +33,7 @@ _TREES = {
     "has `condition` lines of its own, and `expr` sets fields by an expression",
     "routes": "routes by content are not supported; filter `rewrite_tag` gives records another tag for outputs",
 }
+_STAR = "; a value that begins with * stands in quotes: match: '*'"
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
@@ -45,7 +46,8 @@ def read(path: Path, draft: Draft, at: str = "") -> None:
         mark = getattr(e, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
         problem = getattr(e, "problem", None) or str(e).partition("\n")[0]
-        raise UsageError(f"{path}{line}: not valid YAML: {problem}") from e
+        hint = _STAR if "alias" in (getattr(e, "context", None) or problem) else ""
+        raise UsageError(f"{path}{line}: not valid YAML: {problem}{hint}") from e
     except (RecursionError, ValueError) as e:
         raise UsageError(f"{path}: not valid YAML: {e}") from e
     _Reader(path, draft).read(root)
