@@ -12,6 +12,7 @@ from kubewitness.formats.times import format_us
 from kubewitness.questions.factrows import Session
 from kubewitness.questions.model import Joined, TimelineRow
 from kubewitness.questions.operations import (
+    MOST_OPEN,
     MOST_STAGES,
     RECEIVED,
     STARTED,
@@ -23,6 +24,7 @@ from kubewitness.questions.operations import (
     operation_of,
     told,
 )
+from kubewitness.questions.paging import BY_KEY, Place, place_at
 from kubewitness.questions.reviews import Review
 from kubewitness.questions.targets import action_text, object_text
 from kubewitness.questions.times import Window
@@ -49,6 +51,7 @@ COLUMNS = (
     "reason",
     "message",
     "flags",
+    "record_key",
 )
 _SELECT = ", ".join(f"epoch_us({c})" if c.endswith("ts") else f'"{c}"' for c in COLUMNS)
 
@@ -57,7 +60,7 @@ _STAGE_SAYS = {RECEIVED: ", received", STARTED: ", answer begun"}
 
 
 class AuditRow(msgspec.Struct, frozen=True):
-    """One operation: its last recorded stage, and its course. Times in microseconds UTC."""
+    """One operation: its last recorded stage (`key` is that record's), and its course. Times in microseconds UTC."""
 
     ts: int
     received: int
@@ -80,7 +83,13 @@ class AuditRow(msgspec.Struct, frozen=True):
     reason: str
     message: str
     flags: str
+    key: bytes = b""
     course: Course | None = None
+
+    @property
+    def place(self) -> Place:
+        """Where it stands in a list of the newest."""
+        return place_at(self.ts, "audit", self.key)
 
     @property
     def when(self) -> int:
@@ -92,13 +101,14 @@ def row_of(values: Sequence[Any]) -> AuditRow:
     """A record of a row of `COLUMNS`."""
     given: list[Any] = ["" if value is None else value for value in values[: len(COLUMNS)]]
     given[1] = int(values[1] or values[0])
-    given[16], given[17] = bool(values[16]), int(values[17] or 0)
+    given[16], given[17], given[21] = bool(values[16]), int(values[17] or 0), bytes(values[21] or b"")
     return AuditRow(*given)
 
 
-def operations(records: Sequence[AuditRow]) -> list[AuditRow]:
-    """One row for each operation, by the time of its last stage."""
-    return [msgspec.structs.replace(s[-1], course=course_of(s)) for s in merged(records)]
+def operations(records: Iterable[AuditRow], *, ascending: bool = False) -> list[AuditRow]:
+    """One row for each operation, by the time of its last stage: newest first, and as `paging` orders them."""
+    found = [msgspec.structs.replace(s[-1], course=course_of(s)) for s in merged(records)]
+    return sorted(found, key=lambda r: r.ts) if ascending else sorted(found, key=lambda r: r.place.order)
 
 
 def fetch(
@@ -109,30 +119,40 @@ def fetch(
     *,
     ascending: bool = False,
     ends: bool = False,
+    place: Place | None = None,
 ) -> tuple[list[AuditRow], bool]:
     """The newest (or oldest) `limit` operations of what fulfils the conditions, and whether there are more.
 
-    `ends`: the conditions may have kept ends of sessions away; they are looked for.
+    `ends`: the conditions may have kept ends of sessions away; they are looked for. `place`: newest ones only after it.
     """
-    order, most = "" if ascending else "DESC", limit + 1 + limit // 3  # room for sessions, which have two stages
+    where, params = [*where], [*params]
+    if place is not None:
+        clause, values = place.beyond("audit")
+        where, params, ends = [*where, clause], [*params, *values], True
+    sql = f"SELECT {_SELECT} FROM audit WHERE {' AND '.join(where) or 'true'} "  # noqa: S608
+    sql += f"ORDER BY ts {'' if ascending else 'DESC'}, {BY_KEY} LIMIT "
+    most = limit + 1 + limit // 3  # room for sessions, which have two stages
     while True:
-        sql = f"SELECT {_SELECT} FROM audit WHERE {' AND '.join(where) or 'true'} ORDER BY ts {order} LIMIT {most}"  # noqa: S608
-        records = [row_of(v) for v in session.query(sql, params)]
-        found = operations(records)
-        if len(records) < most or len(found) > limit or most == (limit + 1) * MOST_STAGES:
-            break
-        most = (limit + 1) * MOST_STAGES
-    if ends and (still_open := [r for r in found if r.course is not None and r.course.ended is None]):
-        found = operations([*records, *_ends(session, still_open)])
-    return found[:limit] if ascending else found[-limit:], len(found) > limit
+        records = [row_of(v) for v in session.query(f"{sql}{most}", params)]
+        found = operations(records, ascending=ascending)
+        if ends and (still_open := [r for r in found if r.course is not None and r.course.ended is None]):
+            found = operations([*records, *_ends(session, still_open)], ascending=ascending)
+        if place is not None:  # sessions that ended later were in a page before
+            found = [r for r in found if place.before(r.place)]
+        if len(records) < most or len(found) > limit:
+            return found[:limit], len(found) > limit
+        most *= MOST_STAGES
 
 
 def _ends(session: Session, still_open: list[AuditRow]) -> list[AuditRow]:
     """The last stages of operations whose first ones are known."""
-    where, params = ends_of(still_open)
-    sql = f"SELECT {_SELECT} FROM audit WHERE {' AND '.join(where)}"  # noqa: S608
     known = {operation_of(r) for r in still_open}
-    return [r for v in session.query(sql, params) if operation_of(r := row_of(v)) in known]
+    found = []
+    for begin in range(0, len(still_open), MOST_OPEN):
+        where, params = ends_of(still_open[begin : begin + MOST_OPEN])
+        sql = f"SELECT {_SELECT} FROM audit WHERE {' AND '.join(where)}"  # noqa: S608
+        found += [r for v in session.query(sql, params) if operation_of(r := row_of(v)) in known]
+    return found
 
 
 def began_open(rows: Iterable[AuditRow]) -> list[int]:

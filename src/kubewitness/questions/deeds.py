@@ -11,6 +11,7 @@ from kubewitness.questions.auditrows import AuditRow
 from kubewitness.questions.facts import Facts
 from kubewitness.questions.model import TimelineRow
 from kubewitness.questions.operations import LONGEST_US, SESSIONS, STARTED, operation_of
+from kubewitness.questions.paging import BY_KEY, Place
 from kubewitness.questions.reviews import Review, review_of
 from kubewitness.questions.times import Window
 from kubewitness.questions.views import review_line
@@ -21,27 +22,38 @@ _NO_READS = (
 )
 
 
-def of(facts: Facts, keys: Sequence[int], window: Window, limit: int, *, reads: bool) -> list[tuple[int, TimelineRow]]:
-    """The newest deeds about the objects of these keys, at least `limit` of them where there are as many; each with the
-    time by which it counts as new."""
+def of(
+    facts: Facts, keys: Sequence[int], window: Window, limit: int, *, reads: bool, place: Place | None = None
+) -> list[tuple[Place, TimelineRow]]:
+    """The newest deeds about the objects of these keys, those after a place, at least `limit` where there are as many;
+    each with where it stands."""
     where, params = [f"object_key IN ({', '.join('?' * len(keys))})"], [*keys]
-    operations = _operations(facts, where, params, window, limit, reads=reads)
-    seen = reviews.join(operations, _reviews(facts, where, params, window, limit))
+    operations = _operations(facts, where, params, window, limit, reads=reads, place=place)
+    seen = reviews.join(operations, _reviews(facts, where, params, window, limit, place))
     recorded = coverage.unbroken(facts, auditrows.began_open(operations))
-    found = [(r.ts, auditrows.line(r, seen.of[i], recorded)) for i, r in enumerate(operations)]
-    return found + [(review.ts, review_line(review, fitting)) for review, fitting in seen.alone]
+    found = [(r.place, auditrows.line(r, seen.of[i], recorded)) for i, r in enumerate(operations)]
+    return found + [(review.place, review_line(review, fitting)) for review, fitting in seen.alone]
 
 
 def _operations(
-    facts: Facts, where: list[str], params: list[Any], window: Window, limit: int, *, reads: bool
+    facts: Facts,
+    where: list[str],
+    params: list[Any],
+    window: Window,
+    limit: int,
+    *,
+    reads: bool,
+    place: Place | None,
 ) -> list[AuditRow]:
     asked = where if reads else [*where, _NO_READS]
     inside, values = [*asked], [*params]
     window.conditions(inside, values)
     # one more than asked for tells that there are more
-    found, _ = auditrows.fetch(facts.session, inside, values, limit + 1, ends=window.until is not None)
+    ends = window.until is not None
+    found, _ = auditrows.fetch(facts.session, inside, values, limit + 1, ends=ends, place=place)
     if window.since is not None:
-        found += _going_on(facts, asked, params, window.since, {operation_of(r) for r in found}, limit)
+        going_on = _going_on(facts, asked, params, window.since, {operation_of(r) for r in found}, limit)
+        found += [r for r in going_on if place is None or place.before(r.place)]
     return found
 
 
@@ -55,8 +67,16 @@ def _going_on(
     return [r for r in rows if operation_of(r) not in known and (r.course is None or r.course.open or r.ts >= since)]
 
 
-def _reviews(facts: Facts, where: list[str], params: list[Any], window: Window, limit: int) -> list[Review]:
+def _reviews(
+    facts: Facts, where: list[str], params: list[Any], window: Window, limit: int, place: Place | None
+) -> list[Review]:
     where, params = [*where], [*params]
     window.conditions(where, params)
-    sql = f"SELECT {reviews.SELECT} FROM admission WHERE {' AND '.join(where)} ORDER BY ts DESC LIMIT {limit + 1}"  # noqa: S608
+    if place is not None:
+        clause, values = place.beyond("admission")
+        where, params = [*where, clause], [*params, *values]
+    sql = (
+        f"SELECT {reviews.SELECT} FROM admission WHERE {' AND '.join(where)} "  # noqa: S608
+        f"ORDER BY ts DESC, {BY_KEY} LIMIT {limit + 1}"
+    )
     return [review_of(row) for row in facts.session.query(sql, params)]

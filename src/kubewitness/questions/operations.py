@@ -32,7 +32,7 @@ _SHORT_US, _SLOW_US = 100_000, 1_000_000
 #: sessions that began longer before the time asked for are not looked for
 LONGEST_US = 24 * 3600 * 1_000_000
 #: open operations whose ends are looked for at once
-_MOST_OPEN = 500
+MOST_OPEN = 500
 
 
 class Stage(Protocol):
@@ -143,7 +143,7 @@ def command_of(uri: str) -> str:
 
 def ends_of(still_open: Sequence[Stage]) -> tuple[list[str], list[Any]]:
     """The WHERE conditions that find the ends of open operations, of which a time limit or a filter kept them away."""
-    some = still_open[-_MOST_OPEN:]
+    some = still_open[-MOST_OPEN:]
     marks = ", ".join("?" * len(some))
     return (
         [f"audit_id IN ({marks})", f"stage IN ('{COMPLETE}', '{PANIC}')", "ts >= make_timestamp(?)"],

@@ -1,35 +1,58 @@
-"""Where a list of records goes on: after which time, and which records of that very time were given already."""
+"""Where a row stands in a list that begins with the newest, and so where its next page begins.
+
+The order is total, so that pages neither repeat nor leave out a row: by time; of one microsecond by table; of one table
+by the record's key, which no two records share (ids of records may be the same: a client chooses its auditID).
+"""
 
 from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable
-from typing import TypeVar
+from typing import Any
 
 import msgspec
 
 from kubewitness.errors import UsageError
+from kubewitness.record import TABLES
 
-#: records of one and the same microsecond that a cursor can tell apart
-_MOST_IDS = 500
-T = TypeVar("T")
+#: the order of a table's records with equal times
+BY_KEY = "coalesce(record_key, ''::BLOB)"
+_RANKS = {table: rank for rank, table in enumerate(TABLES)}
 
 
 class Place(msgspec.Struct, frozen=True):
-    """`at`: microseconds UTC; the next page begins with what is as old, without `given`, or older."""
+    """`at`: microseconds UTC; `key`: the record's key, in hexadecimal digits."""
 
     at: int
-    given: tuple[str, ...] = ()
+    table: str
+    key: str
+
+    @property
+    def order(self) -> tuple[int, int, str]:
+        """Newer rows are less."""
+        return (-self.at, _RANKS[self.table], self.key)
 
     @property
     def text(self) -> str:
-        """The cursor as clients see it: opaque."""
+        """The cursor of the page after this row, as clients see it: opaque."""
         return base64.urlsafe_b64encode(msgspec.json.encode(self)).decode().rstrip("=")
 
-    def admits(self, at: int, ident: str) -> bool:
-        """Whether a record was not given yet."""
-        return at < self.at or (at == self.at and ident not in self.given)
+    def before(self, other: Place) -> bool:
+        """Whether a row here comes in an earlier page than one there."""
+        return self.order < other.order
+
+    def beyond(self, table: str) -> tuple[str, list[Any]]:
+        """The condition on a table's records that come after this place, and its parameters."""
+        mine, its = _RANKS[self.table], _RANKS[table]
+        if its != mine:
+            return f"ts {'<' if its < mine else '<='} make_timestamp(?)", [self.at]
+        clause = f"ts <= make_timestamp(?) AND (ts < make_timestamp(?) OR {BY_KEY} > ?)"
+        return clause, [self.at, self.at, bytes.fromhex(self.key)]
+
+
+def place_at(at: int, table: str, key: bytes | None) -> Place:
+    """Where a record stands."""
+    return Place(at, table, bytes(key or b"").hex())
 
 
 def place_of(text: str) -> Place | None:
@@ -37,18 +60,10 @@ def place_of(text: str) -> Place | None:
     if not text:
         return None
     try:
-        return msgspec.json.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=Place)
+        found = msgspec.json.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=Place)
+        bytes.fromhex(found.key)
     except (binascii.Error, msgspec.MsgspecError, UnicodeError, ValueError):
         raise UsageError("cursor: not one that an answer gave; ask without it") from None
-
-
-def after(given: Iterable[tuple[int, str]], before: Place | None) -> Place | None:
-    """Where the page after these records, (time, id) each, begins; None of none."""
-    rows = list(given)
-    if not rows:
-        return None
-    oldest = min(at for at, _ in rows)
-    ids = [ident for at, ident in rows if at == oldest]
-    if before is not None and before.at == oldest:
-        ids += before.given
-    return Place(oldest, tuple(ids[:_MOST_IDS]))
+    if found.table not in _RANKS or not -(2**62) < found.at < 2**62:
+        raise UsageError("cursor: not one that an answer gave; ask without it")
+    return found

@@ -16,6 +16,7 @@ import msgspec
 
 from kubewitness.formats.names import kind_of_resource
 from kubewitness.questions.operations import RECEIVED, Course
+from kubewitness.questions.paging import Place, place_at
 from kubewitness.questions.targets import Ref, action_text, object_text
 from kubewitness.questions.times import Window
 
@@ -56,6 +57,7 @@ COLUMNS = (
     "owner_uid",
     "resource_version",
     "dry_run",
+    "record_key",
 )
 #: the same, times as microseconds, for a SELECT
 SELECT = ", ".join(f"epoch_us({c})" if c == "ts" else f'"{c}"' for c in COLUMNS)
@@ -83,6 +85,12 @@ class Review(msgspec.Struct, frozen=True):
     owner_uid: str
     resource_version: str
     dry_run: bool
+    key: bytes = b""
+
+    @property
+    def place(self) -> Place:
+        """Where it stands in a list of the newest."""
+        return place_at(self.ts, "admission", self.key)
 
     @property
     def id(self) -> str:
@@ -113,7 +121,7 @@ def review_of(row: Sequence[Any]) -> Review:
     """A review of a row of `COLUMNS`."""
     values: list[Any] = ["" if value is None else value for value in row[: len(COLUMNS)]]
     values[6] = tuple(row[6] or ())
-    values[18] = bool(row[18])
+    values[18], values[19] = bool(row[18]), bytes(row[19] or b"")
     return Review(*values)
 
 

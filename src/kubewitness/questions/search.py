@@ -6,17 +6,18 @@ import heapq
 
 import msgspec
 
+from kubewitness.errors import UsageError
 from kubewitness.questions import auditrows, coverage
 from kubewitness.questions.factrows import pointer_of
 from kubewitness.questions.facts import Facts, RawPointer, Session
 from kubewitness.questions.filters import Filter, asks_for_stages, tables_for, where
 from kubewitness.questions.model import TimelineRow
-from kubewitness.questions.paging import Place, after
+from kubewitness.questions.paging import BY_KEY, Place, place_at
 from kubewitness.questions.views import View
 
 _NOWHERE: RawPointer = (0, 0, 0, 0)
-#: when it was last heard of, its line, its original bytes
-_Found = tuple[int, TimelineRow, RawPointer]
+#: where it stands, its line, its original bytes
+_Found = tuple[Place, TimelineRow, RawPointer]
 
 
 class SearchQuestion(msgspec.Struct):
@@ -44,10 +45,8 @@ def ask(session: Session, question: SearchQuestion) -> SearchAnswer:
     """The newest matches of all tables that have every field asked for. The stages of a request are one row, unless
     they themselves are asked for: with `raw`, a stage, an id or an auditID."""
     apart = question.raw or asks_for_stages(question.filter.conditions)
-    limit = question.limit
-    if question.place is not None:
-        narrowed = msgspec.structs.replace(question.filter, until=_sooner(question.filter.until, question.place.at))
-        question = msgspec.structs.replace(question, filter=narrowed, limit=limit + len(question.place.given))
+    if question.ascending and question.place is not None:
+        raise UsageError("pages begin with the newest; ask without a cursor for the oldest")
     found: list[_Found] = []
     more = False
     for view in tables_for(question.filter.conditions):
@@ -57,38 +56,39 @@ def ask(session: Session, question: SearchQuestion) -> SearchAnswer:
             more = more or cut
         else:
             found += _records(session, view, question)
-    pick = heapq.nsmallest if question.ascending else heapq.nlargest
-    if question.place is not None:
-        found = [f for f in found if question.place.admits(f[0], f[1].id)]
-    chosen = pick(limit, found, key=lambda f: f[0])
+    if question.ascending:
+        chosen = heapq.nsmallest(question.limit, found, key=lambda f: f[0].at)
+    else:
+        chosen = heapq.nsmallest(question.limit, found, key=lambda f: f[0].order)
     more = more or len(found) > len(chosen)
-    onward = after(((f[0], f[1].id) for f in chosen), question.place) if more and not question.ascending else None
+    onward = chosen[-1][0] if more and chosen and not question.ascending else None
     if not question.raw:  # a session is shown at its beginning
         chosen.sort(key=lambda f: f[1].when, reverse=not question.ascending)
     raws = session.raw([pointer for _, _, pointer in chosen]) if question.raw else []
     return SearchAnswer([row for _, row, _ in chosen], raws, more, onward)
 
 
-def _sooner(until: int | None, at: int) -> int:
-    return at if until is None else min(until, at)
-
-
 def _records(session: Session, view: View, question: SearchQuestion) -> list[_Found]:
     condition, params = where(view, question.filter)
+    if question.place is not None:
+        clause, more = question.place.beyond(view.table)
+        condition, params = f"{condition} AND {clause}", [*params, *more]
     order = "ASC" if question.ascending else "DESC"
     sql = (
-        f"SELECT {view.select}, raw_seg, raw_frame, raw_off, raw_len FROM {view.table} "  # noqa: S608
-        f"WHERE {condition} ORDER BY ts {order} LIMIT {int(question.limit) + 1}"
+        f"SELECT {view.select}, record_key, raw_seg, raw_frame, raw_off, raw_len FROM {view.table} "  # noqa: S608
+        f"WHERE {condition} ORDER BY ts {order}, {BY_KEY} LIMIT {int(question.limit) + 1}"
     )
     values = session.query(sql, params)
-    return [(int(v[0]), view.rows([v[:-4]])[0], pointer_of(v[-4:])) for v in values]
+    return [(place_at(v[0], view.table, v[-5]), view.rows([v[:-5]])[0], pointer_of(v[-4:])) for v in values]
 
 
 def _operations(session: Session, view: View, question: SearchQuestion) -> tuple[list[_Found], bool]:
     condition, params = where(view, question.filter)
-    rows, more = auditrows.fetch(session, [condition], params, question.limit, ascending=question.ascending, ends=True)
+    rows, more = auditrows.fetch(
+        session, [condition], params, question.limit, ascending=question.ascending, ends=True, place=question.place
+    )
     recorded = {}
     for cluster in {r.cluster for r in rows}:
         began = auditrows.began_open(r for r in rows if r.cluster == cluster)
         recorded[cluster] = coverage.unbroken(Facts(session, cluster), began)
-    return [(r.ts, auditrows.line(r, (), recorded[r.cluster]), _NOWHERE) for r in rows], more
+    return [(r.place, auditrows.line(r, (), recorded[r.cluster]), _NOWHERE) for r in rows], more

@@ -10,7 +10,7 @@ from kubewitness.questions import coverage, deeds
 from kubewitness.questions.facts import Facts, Session, Window
 from kubewitness.questions.lives import choose
 from kubewitness.questions.model import TimelineRow
-from kubewitness.questions.paging import Place, after
+from kubewitness.questions.paging import BY_KEY, Place, place_at
 from kubewitness.questions.targets import Ref
 from kubewitness.questions.views import VIEWS
 from kubewitness.questions.who.case import Case
@@ -45,26 +45,22 @@ class TimelineAnswer(msgspec.Struct):
 
 def ask(session: Session, question: TimelineQuestion) -> TimelineAnswer:
     """The newest `limit` rows, oldest first."""
-    ref, limit, place = question.ref, question.limit, question.place
+    ref, place = question.ref, question.place
     case = Case(Facts(session, ref.cluster, Window(question.since, question.until)))
     refs = [ref, *related(case, ref)] if question.related else [ref]
-    if place is not None:
-        until = place.at if question.until is None else min(question.until, place.at)
-        question = msgspec.structs.replace(question, until=until, limit=limit + len(place.given))
     keys = sorted({r.key for r in refs} | {_inner(r).key for r in refs if r.resource == "namespaces"})
     window = _window(case, question)
-    found = deeds.of(case.facts, keys, window, question.limit, reads=question.reads)
+    found = deeds.of(case.facts, keys, window, question.limit, reads=question.reads, place=place)
     for table in _TABLES:
         found += _rows(session, table, keys, window, question)
     if ref.resource == "pods":
-        found += _logs(session, ref, window, question.limit)
-    found = [f for f in found if place is None or place.admits(f[0], f[1].id)]
-    found.sort(key=lambda f: f[0])
-    shown = found[-limit:]
-    rows = sorted((row for _, row in shown), key=lambda row: row.when)  # sessions at their beginning
+        found += _logs(session, ref, window, question)
+    found.sort(key=lambda f: f[0].order)
+    shown = found[: question.limit]
+    rows = sorted((row for _, row in reversed(shown)), key=lambda row: row.when)  # sessions at their beginning
     hints = [] if rows else _hints(case, ref)
     more = len(found) > len(rows)
-    return TimelineAnswer(rows, more, hints, after(((at, row.id) for at, row in shown), place) if more else None)
+    return TimelineAnswer(rows, more, hints, shown[-1][0] if more else None)
 
 
 def _window(case: Case, question: TimelineQuestion) -> Window:
@@ -80,28 +76,32 @@ def _window(case: Case, question: TimelineQuestion) -> Window:
 
 def _rows(
     session: Session, table: str, keys: list[int], window: Window, question: TimelineQuestion
-) -> list[tuple[int, TimelineRow]]:
-    view = VIEWS[table]
+) -> list[tuple[Place, TimelineRow]]:
     where = [f"object_key IN ({', '.join('?' * len(keys))})"]
-    params: list[Any] = [*keys]
-    window.conditions(where, params)
     if table == "events":
         where.append("change <> 'EXPIRED'")
-    sql = (
-        f"SELECT {view.select} FROM {table} WHERE {' AND '.join(where)} "  # noqa: S608
-        f"ORDER BY ts DESC LIMIT {int(question.limit) + 1}"
-    )
-    values = session.query(sql, params)
-    return [(int(v[0]), row) for v, row in zip(values, view.rows(values), strict=True)]
+    return _newest(session, table, where, [*keys], window, question)
 
 
-def _logs(session: Session, ref: Ref, window: Window, limit: int) -> list[tuple[int, TimelineRow]]:
-    view = VIEWS["logs"]
+def _logs(session: Session, ref: Ref, window: Window, question: TimelineQuestion) -> list[tuple[Place, TimelineRow]]:
     where, params = ["cluster = ?", "namespace = ?", "pod = ?"], [ref.cluster, ref.namespace, ref.name]
+    return _newest(session, "logs", where, params, window, question)
+
+
+def _newest(
+    session: Session, table: str, where: list[str], params: list[Any], window: Window, question: TimelineQuestion
+) -> list[tuple[Place, TimelineRow]]:
+    """A table's newest rows after the question's place: one more than are asked for tells that there are more."""
+    view = VIEWS[table]
     window.conditions(where, params)
-    sql = f"SELECT {view.select} FROM logs WHERE {' AND '.join(where)} ORDER BY ts DESC LIMIT {int(limit) + 1}"  # noqa: S608
-    values = session.query(sql, params)
-    return [(int(v[0]), row) for v, row in zip(values, view.rows(values), strict=True)]
+    if question.place is not None:
+        clause, values = question.place.beyond(table)
+        where, params = [*where, clause], [*params, *values]
+    sql = (
+        f"SELECT {view.select}, record_key FROM {table} WHERE {' AND '.join(where)} "  # noqa: S608
+        f"ORDER BY ts DESC, {BY_KEY} LIMIT {int(question.limit) + 1}"
+    )
+    return [(place_at(v[0], table, v[-1]), view.rows([v[:-1]])[0]) for v in session.query(sql, params)]
 
 
 def related(case: Case, ref: Ref) -> list[Ref]:
