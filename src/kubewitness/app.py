@@ -29,6 +29,7 @@ from kubewitness.store.keeper import StoreKeeper
 
 if TYPE_CHECKING:
     from kubewitness.election import Election, ElectionOptions
+    from kubewitness.inputs.server_tls import TlsFiles
     from kubewitness.kube.access import KubeAccess
     from kubewitness.store import Store
     from kubewitness.web.server import Server
@@ -40,7 +41,8 @@ _log = logging.getLogger(__name__)
 class Serving:
     """Where the recorder answers questions, and whom. Other addresses than loopback need `token_file` or `cluster`.
 
-    `cluster`: users log in with tokens of that cluster and see what it lets them read; `access_log`: who asked what.
+    `cluster`: users log in with tokens of that cluster and see what it lets them read; `access_log`: who asked what;
+    `tls`: its files (None: plain HTTP).
     """
 
     host: str
@@ -48,6 +50,7 @@ class Serving:
     token_file: Path | None = None
     cluster: ClusterAccess | None = None
     access_log: Path | None = None
+    tls: TlsFiles | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,7 @@ def server_of(store: Store, serving: Serving, health: Callable[[], Mapping[str, 
         token_file=serving.token_file,
         login=login,
         access_log=AccessLog(serving.access_log) if serving.access_log is not None else None,
+        tls=serving.tls,
         **more,
     )
 

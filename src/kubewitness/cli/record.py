@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from kubewitness.cli.elect import add_election, election_of
 from kubewitness.cli.options import add_state, bytes_of, new_cluster, paths_of, seconds_of
+from kubewitness.cli.serve import tls_of
 from kubewitness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -71,6 +72,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     serving.add_argument(
         "--serve-auth", choices=("token", "cluster"), help="cluster: its users log in, and see what they may read there"
     )
+    serving.add_argument("--serve-tls-cert", metavar="F", help="answer by TLS with this certificate")
+    serving.add_argument("--serve-tls-key", metavar="F", help="and its key; both are read again when they change")
     serving.add_argument("--access-log", metavar="F", type=Path, help="who asked what (with a login: in the state)")
     serving.add_argument("--no-serve", action="store_true", help="only record")
     serving.add_argument("--flush-seconds", type=float, default=30.0, metavar="S", help="write tables so often")
@@ -158,7 +161,8 @@ def _serving(args: argparse.Namespace, paths: StatePaths) -> Serving:
     log = args.access_log
     if log is None and (cluster is not None or args.serve_token_file is not None):
         log = paths.root / NAME
-    return Serving(*parse_listen(args.listen, 8420), args.serve_token_file, cluster, log)
+    tls = tls_of(args.serve_tls_cert, args.serve_tls_key, "--serve-tls")
+    return Serving(*parse_listen(args.listen, 8420), args.serve_token_file, cluster, log, tls)
 
 
 def _events_input(args: argparse.Namespace, redact_key: bytes) -> tuple[KubernetesEvents | None, str]:

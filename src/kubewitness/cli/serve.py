@@ -3,6 +3,7 @@
   kubewitness serve                                          on 127.0.0.1, for whoever is on this machine
   kubewitness serve --listen 0.0.0.0:8420 --token-file F     for whoever shows the token
   kubewitness serve --listen 0.0.0.0:8420 --auth cluster     for users of the cluster: what they may read there
+      ... --tls-cert F --tls-key F                           by TLS
 
 Serves one page to ask from, the JSON API (/api/v1/..., described by /api/openapi.json), /metrics, /healthz and /readyz.
 docs/access.md tells what a user of the cluster sees, and which rights the server needs.
@@ -24,6 +25,7 @@ from kubewitness.errors import UsageError
 
 if TYPE_CHECKING:
     from kubewitness.app import Serving
+    from kubewitness.inputs.server_tls import TlsFiles
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,6 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--auth-cluster", type=new_cluster, default="default", metavar="NAME", help="what the store calls that cluster"
     )
+    parser.add_argument("--tls-cert", metavar="F", help="serve by TLS with this certificate (PEM, with its chain)")
+    parser.add_argument("--tls-key", metavar="F", help="and its key; both are read again when they change")
     parser.add_argument(
         "--access-log", type=Path, metavar="F", help="who asked what (default with a login: access.jsonl in the state)"
     )
@@ -82,7 +86,18 @@ def serving_of(args: argparse.Namespace, paths: StatePaths) -> Serving:
     if log is None and (cluster is not None or args.token_file is not None):
         log = paths.root / NAME
     host, port = parse_listen(args.listen, DEFAULT_PORT)
-    return Serving(host, port, args.token_file, cluster, log)
+    return Serving(host, port, args.token_file, cluster, log, tls_of(args.tls_cert, args.tls_key, "--tls"))
+
+
+def tls_of(cert: str | None, key: str | None, flag: str) -> TlsFiles | None:
+    """The files that `<flag>-cert` and `<flag>-key` name. Raises UsageError for one without the other."""
+    if not cert and not key:
+        return None
+    if not cert or not key:
+        raise UsageError(f"{flag}-cert and {flag}-key: TLS needs both, the certificate and its key")
+    from kubewitness.inputs.server_tls import TlsFiles
+
+    return TlsFiles(crt_file=cert, key_file=key, said=f"{flag}-cert {cert} or {flag}-key {key}")
 
 
 async def serve(paths: StatePaths, serving: Serving) -> int:

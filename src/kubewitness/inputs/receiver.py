@@ -22,7 +22,7 @@ from kubewitness.inputs.budget import Budget
 from kubewitness.inputs.incident import Incident
 from kubewitness.inputs.listener import Listener
 from kubewitness.inputs.server_tls import names_of
-from kubewitness.inputs.sockets import Sockets
+from kubewitness.inputs.sockets import Closed, Sockets
 
 _log = logging.getLogger(__name__)
 
@@ -286,13 +286,6 @@ class _Reading:
         self.limit = limit
         self.began = self.moved = now
         self.size = self.seen = 0
-
-
-class Closed(asyncio.Protocol):
-    """A connection too many."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport.close()
 
 
 async def _alive(_: web.Request) -> web.Response:

@@ -30,6 +30,8 @@ class TlsFiles:
     lowest: str = ""
     highest: str = ""
     ciphers: str = ""
+    #: what the user calls the files
+    said: str = "tls.crt_file, tls.key_file or tls.ca_file"
 
 
 class ServerTls:
@@ -84,7 +86,7 @@ class ServerTls:
                 context.load_verify_locations(files.ca_file or None, files.ca_path or None)
                 context.verify_mode = ssl.CERT_REQUIRED
         except (OSError, ValueError) as e:
-            raise UsageError(f"{self._what}: tls.crt_file, tls.key_file or tls.ca_file: {e}") from e
+            raise UsageError(f"{self._what}: {files.said}: {e}") from e
         return context
 
     def _look(self) -> tuple[object, ...]:

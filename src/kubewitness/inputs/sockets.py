@@ -34,6 +34,13 @@ class Address:
         return self.unix_path or f"{host}:{self.port}"
 
 
+class Closed(asyncio.Protocol):
+    """A connection too many."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.close()
+
+
 class Sockets:
     """Opened with `open`; `renew` as often as wanted, `close` at the end. One event loop only."""
 

@@ -33,6 +33,8 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+#: a year, for browsers that came by TLS once (RFC 6797)
+_ONLY_TLS = "max-age=31536000"
 #: refused tokens of one address within so many seconds, until it has to wait
 _MOST_REFUSED, _WITHIN = 20, 60.0
 _MOST_ADDRESSES = 10_000
@@ -98,10 +100,12 @@ class Guard:
         return guarded
 
     @staticmethod
-    async def add_headers(_request: web.Request, response: web.StreamResponse) -> None:
+    async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
         """On every answer; on streams, which are sent before the middleware sees them, too."""
         for name, value in _HEADERS.items():
             response.headers.setdefault(name, value)
+        if request.secure and not is_loopback(_name_of(request)):  # other servers of this machine may speak plain HTTP
+            response.headers.setdefault("Strict-Transport-Security", _ONLY_TLS)
 
     async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.path in _PROBES:

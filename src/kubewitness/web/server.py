@@ -15,6 +15,7 @@ from kubewitness import manifests
 from kubewitness.errors import KubewitnessError, UsageError
 from kubewitness.formats.plain import plain
 from kubewitness.formats.scope import Scope
+from kubewitness.inputs.server_tls import TlsFiles
 from kubewitness.questions import board
 from kubewitness.questions.board import BoardQuestion
 from kubewitness.questions.coverage import clusters
@@ -27,6 +28,7 @@ from kubewitness.web.endpoints import ENDPOINTS, Endpoint
 from kubewitness.web.guard import Guard, Handler, identity_of
 from kubewitness.web.hiding import marked, with_hidden
 from kubewitness.web.identity import Identity, Login, NoLogin, TokenLogin
+from kubewitness.web.listening import KEEP, Listening
 from kubewitness.web.logins import Logins
 from kubewitness.web.metrics import prometheus
 from kubewitness.web.others import DEPLOY, OTHERS, SQL, SqlAnswer, SqlColumn, SqlQuestion
@@ -70,6 +72,7 @@ class Server:
         login: Login | None = None,
         access_log: AccessLog | None = None,
         not_ready: Callable[[], str] | None = None,
+        tls: TlsFiles | None = None,
     ) -> None:
         """`login`: who may ask (default: who shows the token of `token_file`, else whoever is on this machine).
         `not_ready`: why another replica should be asked instead; "" when there is no reason."""
@@ -77,7 +80,7 @@ class Server:
         self._sql = sql
         self._health = health
         self._not_ready = not_ready
-        self._host, self._port = host, port
+        self._listening = Listening(host, port, tls or TlsFiles())
         self._questions = Questions()
         self._tails = Tails(self._questions)
         self._login = login or (TokenLogin(token_file) if token_file is not None else NoLogin())
@@ -90,7 +93,7 @@ class Server:
     def application(self) -> web.Application:
         """The routes; for tests, and for `start`."""
         log = [self._log.middleware()] if self._log is not None else []
-        middlewares = [*log, self._guard.middleware(), sending.middleware]
+        middlewares = [self._listening.middleware(), *log, self._guard.middleware(), sending.middleware]
         app = web.Application(middlewares=middlewares, client_max_size=1024 * 1024)
         app.on_response_prepare.append(Guard.add_headers)
         app.router.add_get("/api/v1/session", self._logins.session)
@@ -111,21 +114,23 @@ class Server:
         return app
 
     async def start(self) -> str:
-        """Listens; returns the address to open. Raises `UsageError` when the port is taken."""
+        """Listens; returns the address to open. Raises `UsageError` when it cannot be listened there, or with
+        these TLS files."""
         self._runner = web.AppRunner(
-            self.application(), access_log=None, handle_signals=False, handler_cancellation=True, shutdown_timeout=2
+            self.application(),
+            access_log=None,
+            handle_signals=False,
+            handler_cancellation=True,
+            shutdown_timeout=2,
+            keepalive_timeout=KEEP,
         )
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self._host, self._port)
+        assert self._runner.server is not None
         try:
-            await site.start()
-        except OSError as e:
+            return await self._listening.open(self._runner.server)
+        except UsageError:
             await self._runner.cleanup()
-            raise UsageError(
-                f"cannot listen on {self._host}:{self._port}: {e.strerror}; choose another with --listen"
-            ) from e
-        host, port = self._runner.addresses[0][:2]
-        return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+            raise
 
     async def warm(self) -> None:
         """Makes what is kept of large files, so that the first who looks at the timeline does not wait for it."""
@@ -134,6 +139,7 @@ class Server:
             await self._questions.ask(lambda: self._sessions(None), lambda session: board.ask(session, question))
 
     async def stop(self) -> None:
+        await self._listening.close()
         await self._tails.close()
         if self._runner is not None:
             await self._runner.cleanup()
