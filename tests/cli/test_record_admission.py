@@ -17,14 +17,17 @@ from tests.inputs.certificates import Authority
 from tests.inputs.test_kubernetes_admission import review
 
 
-def test_reviews_are_answered_over_tls_and_stored(tmp_path: Path) -> None:
+def test_reviews_and_questions_are_answered_over_tls_and_reviews_stored(tmp_path: Path) -> None:
     ca = Authority(tmp_path)
     crt, key = ca.issue("kubewitness")
     address = f"127.0.0.1:{free_port()}"
-    flags = ("--no-serve", "--admission-listen", address, "--tls-cert", str(crt), "--tls-key", str(key))
+    flags = ["--listen", "127.0.0.1:0", "--serve-tls-cert", str(crt), "--serve-tls-key", str(key)]
+    flags += ["--admission-listen", address, "--tls-cert", str(crt), "--tls-key", str(key)]
     with recorder(tmp_path, *flags) as running:
         assert running.says(r"admission webhook (\S+)")[1] == f"https://{address}/admission"
-        running.says("Ctrl-C ends")
+        answers = running.says(r"answers\s+(https://\S+)")[1]
+        with urllib.request.urlopen(f"{answers}healthz", context=ca.client_context(), timeout=10) as answer:
+            assert answer.read() == b"ok\n"
         host, _, port = address.rpartition(":")
         until = time.monotonic() + 20
         while socket.socket().connect_ex((host, int(port))):
