@@ -63,7 +63,7 @@ class ClusterAccess:
 
 def server_of(store: Store, serving: Serving, health: Callable[[], Mapping[str, object]], **more: Any) -> Server:
     """The server of a state, not started yet. Raises UsageError for what a person must mend."""
-    from kubewitness.store.sandbox import run_sql
+    from kubewitness.store.sqlprocess import run_apart
     from kubewitness.web.accesslog import AccessLog
     from kubewitness.web.server import Server
 
@@ -76,7 +76,7 @@ def server_of(store: Store, serving: Serving, health: Callable[[], Mapping[str, 
     return Server(
         lambda scope: store.session(scope=scope),
         health,
-        lambda query, stop, scope: run_sql(store, query, stop=stop, scope=scope),
+        lambda query, stop, scope: run_apart(store.paths, query, stop, scope),
         host=serving.host,
         port=serving.port,
         token_file=serving.token_file,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from kubewitness.store import Store
+from kubewitness.web import browsers, tailing
 from kubewitness.web.accesslog import AccessLog
 from kubewitness.web.browsers import IDLE, LONGEST, Browsers
 from kubewitness.web.endpoints import ENDPOINTS
@@ -134,6 +137,52 @@ def test_logins_end_after_a_day_and_when_nothing_is_done() -> None:
         now[0] += IDLE / 2
         found = browsers.token(request)
     assert found is None
+
+
+def test_who_logs_in_again_and_again_logs_nobody_else_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(browsers, "_MOST", 5)
+    logins = Browsers()
+    request: Any = type("Request", (), {"cookies": {}})()
+    carol = logins.begin("carol's")
+    bobs = [logins.begin("bob's") for _ in range(20)]
+    for ident, token in ((carol, "carol's"), (bobs[-1], "bob's"), (bobs[0], None)):
+        request.cookies["kubewitness_session"] = ident
+        assert logins.token(request) == token
+
+
+async def test_a_stream_ends_with_its_login(demo_store: Store, token: Path) -> None:
+    async with with_login(demo_store, token) as client:
+        await logged_in(client)
+        async with client.get("/api/v1/tail?q=verb=none") as stream:
+            await stream.content.readuntil(b"\n\n")
+            logout = await client.post("/api/v1/logout")
+            assert logout.headers["Clear-Site-Data"] == '"cache"'
+            assert b"event: ended" in await asyncio.wait_for(stream.content.read(), 10)
+
+
+async def test_streams_that_are_abandoned_leave_nothing_open(demo_store: Store) -> None:
+    server = serving(demo_store)
+    port = int((await server.start()).rstrip("/").rpartition(":")[2])
+    try:
+        before = len(os.listdir("/proc/self/fd"))
+        for _ in range(5):
+            held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(40)]
+            for _, writer in held:
+                writer.write(b"GET /api/v1/tail HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            said = [await reader.readline() for reader, _ in held]
+            assert sum(line.startswith(b"HTTP/1.1 200") for line in said) == tailing.MOST_OF_ONE
+            assert sum(line.startswith(b"HTTP/1.1 503") for line in said) == 40 - tailing.MOST_OF_ONE
+            for _, writer in held:
+                writer.transport.abort()
+            for _ in range(200):
+                if not server._tails.clients:
+                    break
+                await asyncio.sleep(0.05)
+            assert server._tails.clients == 0
+        await asyncio.sleep(0.1)
+        assert len(os.listdir("/proc/self/fd")) <= before + 2
+    finally:
+        await server.stop()
 
 
 async def test_who_asked_what_is_logged_and_no_token_is(demo_store: Store, token: Path, tmp_path: Path) -> None:

@@ -74,6 +74,20 @@ async def test_a_question_that_takes_too_long_is_ended(demo_store: Store, monkey
     await questions.close()
 
 
+async def test_one_users_questions_leave_room_for_others(demo_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "MOST_OF_ONE", 2)
+    questions, ended = Questions(), list[float]()
+    tasks = [asyncio.create_task(questions.ask(demo_store.session, endless(ended), "bob")) for _ in range(2)]
+    await asyncio.sleep(0.2)
+    with pytest.raises(TooBusy, match="your questions"):
+        await questions.ask(demo_store.session, lambda s: s.query("SELECT 1"), "bob")
+    assert await questions.ask(demo_store.session, lambda s: s.query("SELECT 1"), "carol") == [(1,)]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await questions.close()
+
+
 async def test_more_questions_than_may_wait_are_refused_at_once(
     demo_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable
 
 from aiohttp import web
@@ -24,8 +25,9 @@ class Browsers:
 
     def begin(self, token: str) -> str:
         """The new login's id."""
-        while len(self._open) >= _MOST:
-            self._open.pop(next(iter(self._open)))
+        while len(self._open) >= _MOST:  # the oldest of who has most, so that nobody can log others out
+            most = Counter(held for held, _, _ in self._open.values()).most_common(1)[0][0]
+            self._open.pop(next(i for i, (held, _, _) in self._open.items() if held == most))
         ident = secrets.token_urlsafe(32)
         self._open[ident] = (token, self._clock(), self._clock())
         return ident

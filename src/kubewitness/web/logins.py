@@ -78,4 +78,5 @@ class Logins:
         self._browsers.end(request)
         response = web.Response(status=204)
         response.del_cookie(COOKIE, path="/")
+        response.headers["Clear-Site-Data"] = '"cache"'  # answers that the browser kept
         return response

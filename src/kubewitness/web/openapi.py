@@ -27,6 +27,8 @@ _STATUSES = {
     "401": "a login is needed: POST /api/v1/login, or Authorization: Bearer",
     "404": "nothing of that name or id was recorded",
     "403": "this user may not see it",
+    "408": "the body of the request did not come in time",
+    "413": "the body of the request is too large",
     "421": "this server does not answer under that name (Host)",
     "429": "too many refused tokens from this address; Retry-After says when to try again",
     "503": "the state or store cannot be used, or too much is asked at once; `error` says why",

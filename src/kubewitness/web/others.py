@@ -83,7 +83,8 @@ def _paths() -> dict[str, Any]:
 
 
 def _done(name: str, summary: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-    responses = {"204": {"description": "done"}, **problems("400", "401", "403", "421", "429", "503")}
+    known = ("400", "401", "403", "408", "413", "421", "429", "503")
+    responses = {"204": {"description": "done"}, **problems(*known)}
     operation = {"operationId": name, "summary": summary, "responses": responses, "security": [{}]}
     return {**operation, "requestBody": body} if body is not None else operation
 

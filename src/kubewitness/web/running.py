@@ -16,6 +16,8 @@ from kubewitness.questions.facts import RawPointer, Session
 CONCURRENT_QUESTIONS = 4
 #: so many wait at most, and so long (seconds) may one take
 MOST_WAITING = 64
+#: of these, one user's
+MOST_OF_ONE = 24
 LONGEST_QUESTION = 30.0
 #: an interrupt between two phases of a query is lost, so it is said again
 _AGAIN = 0.05
@@ -100,28 +102,32 @@ class Questions:
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(CONCURRENT_QUESTIONS, "question")
-        self._running: set[Future[Any]] = set()
+        #: by question: who asks
+        self._running: dict[Future[Any], str] = {}
         self._ending: set[asyncio.Task[None]] = set()
 
-    async def ask(self, sessions: Sessions, question: Callable[[Session], T]) -> T:
+    async def ask(self, sessions: Sessions, question: Callable[[Session], T], user: str = "") -> T:
         """The answer. When the caller is cancelled, or it takes too long, the running query is interrupted.
 
-        Raises `TooBusy`, `Abandoned` (it took too long), and what the question raises.
+        `user`: who asks ("": the server itself); one user's questions leave room for others'. Raises `TooBusy`,
+        `Abandoned` (it took too long), and what the question raises.
         """
         job = _Job()
-        return await self._run(lambda: job.ask(sessions, question), job.interrupt)
+        return await self._run(lambda: job.ask(sessions, question), job.interrupt, user)
 
-    async def sql(self, run: Callable[[threading.Event], T]) -> T:
+    async def sql(self, run: Callable[[threading.Event], T], user: str = "") -> T:
         """As `ask`, of something that ends when an event is set."""
         stop = threading.Event()
-        return await self._run(lambda: run(stop), stop.set)
+        return await self._run(lambda: run(stop), stop.set, user)
 
-    async def _run(self, work: Callable[[], T], interrupt: Callable[[], None]) -> T:
+    async def _run(self, work: Callable[[], T], interrupt: Callable[[], None], user: str) -> T:
         if len(self._running) >= CONCURRENT_QUESTIONS + MOST_WAITING:
             raise TooBusy("too many questions wait for an answer; ask again in a moment")
+        if user and list(self._running.values()).count(user) >= MOST_OF_ONE:
+            raise TooBusy("too many of your questions wait for an answer; ask again in a moment")
         future = self._pool.submit(work)
-        self._running.add(future)
-        future.add_done_callback(self._running.discard)
+        self._running[future] = user
+        future.add_done_callback(lambda done: self._running.pop(done, None))
         answer = asyncio.wrap_future(future)
         answer.add_done_callback(_seen)
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import hashlib
 import logging
@@ -23,6 +24,10 @@ T = TypeVar("T")
 _SMALL = 1024
 _KINDS = ("application/json", "text/", "image/svg+xml")
 _GZIP_LEVEL, _ZSTD_LEVEL = 5, 3
+#: larger ones are compressed beside the event loop
+_LARGE = 256 * 1024
+#: seconds for the body of a request
+_BODY_SECONDS = 10.0
 
 
 def json(value: Any, status: int = 200) -> web.Response:
@@ -44,7 +49,12 @@ async def body_of(request: web.Request, kind: type[T]) -> T:
     if request.content_type != "application/json":
         raise UsageError("send the body as JSON, with Content-Type: application/json")
     try:
-        return msgspec.json.decode(await request.read(), type=kind)
+        async with asyncio.timeout(_BODY_SECONDS):
+            body = await request.read()
+    except TimeoutError:
+        raise web.HTTPRequestTimeout(reason="the body did not come in time") from None
+    try:
+        return msgspec.json.decode(body, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as e:
         raise UsageError(f"the body is not what is expected: {e}") from None
 
@@ -53,7 +63,11 @@ async def body_of(request: web.Request, kind: type[T]) -> T:
 async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Errors in words, and answers as `prepared` sends them."""
     response = await _told(request, handler)
-    return prepared(request, response) if isinstance(response, web.Response) else response
+    if not isinstance(response, web.Response):
+        return response
+    if isinstance(response.body, bytes) and len(response.body) > _LARGE:
+        return await asyncio.to_thread(prepared, request, response)
+    return prepared(request, response)
 
 
 async def _told(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -76,7 +90,7 @@ async def _told(request: web.Request, handler: Handler) -> web.StreamResponse:
             response.headers["Retry-After"] = "2"
         return response
     except Exception:
-        _log.exception("%s %s", request.method, request.path)
+        _log.exception("%s %s", request.method, request.rel_url.raw_path)  # as sent: a decoded one may hold line ends
         return error("something went wrong in the server; its log says what", 500)
 
 

@@ -155,7 +155,8 @@ class Server:
             params = _params(request)
             check(endpoint.parameters, params)
             asker = identity_of(request)
-            found = await self._questions.ask(self._of(asker), lambda session: endpoint.ask(session, params))
+            ask = self._questions.ask(self._of(asker), lambda session: endpoint.ask(session, params), _from(request))
+            found = await ask
             response = _page_of(request, found) if isinstance(found, Page) else json(with_hidden(found, asker))
             return marked(response, asker)
 
@@ -170,7 +171,7 @@ class Server:
         params = _params(request)
         check(SQL, params)
         query, asker = needed(params, "query", "one SELECT"), identity_of(request)
-        found = await self._questions.sql(lambda stop: self._sql(query, stop, asker.scope))
+        found = await self._questions.sql(lambda stop: self._sql(query, stop, asker.scope), _from(request))
         response = json([dict(zip(found.columns, map(plain, row), strict=True)) for row in found.rows])
         return marked(sending.with_more(response, more=found.truncated), asker)
 
@@ -178,7 +179,7 @@ class Server:
         """The same, with the columns' types, and whether there is more."""
         asked, asker = await body_of(request, SqlQuestion), identity_of(request)
         request[ASKED] = asked.query
-        found = await self._questions.sql(lambda stop: self._sql(asked.query, stop, asker.scope))
+        found = await self._questions.sql(lambda stop: self._sql(asked.query, stop, asker.scope), _from(request))
         columns = [SqlColumn(name, kind) for name, kind in zip(found.columns, found.types, strict=True)]
         answer = SqlAnswer(columns, [[plain(v) for v in row] for row in found.rows], found.truncated)
         return marked(json(answer), asker)
@@ -187,7 +188,7 @@ class Server:
         async def sessions() -> Sessions:
             return self._of(await self._guard.identify(request))
 
-        return await self._tails.follow(request, _params(request), sessions)
+        return await self._tails.follow(request, _params(request), sessions, identity_of(request).user)
 
     async def _clusters(self, asker: Identity) -> list[str]:
         return await self._questions.ask(self._of(asker), clusters)
@@ -240,6 +241,11 @@ class Server:
 
 def _params(request: web.Request) -> dict[str, list[str]]:
     return {name: request.query.getall(name) for name in request.query}
+
+
+def _from(request: web.Request) -> str:
+    """Whom a question counts for: a user at an address, because all who have the one token are the same user."""
+    return f"{identity_of(request).user} {request.remote}"
 
 
 def _page_of(request: web.Request, page: Page) -> web.StreamResponse:

@@ -17,6 +17,7 @@ from kubewitness.errors import KubewitnessError, UsageError
 from kubewitness.questions.model import TimelineRow
 from kubewitness.questions.tail import LATE_US, Follower, TailQuestion
 from kubewitness.questions.times import now_us
+from kubewitness.web.guard import NotLoggedIn, TooOften
 from kubewitness.web.params import FILTER, Param, Params, check, filter_of
 from kubewitness.web.running import Questions, Sessions, TooBusy
 
@@ -27,6 +28,8 @@ PARAMETERS: tuple[Param, ...] = (
 
 #: clients that follow at the same time
 MOST_CLIENTS = 32
+#: of these, one user's from one address
+MOST_OF_ONE = 16
 #: seconds between two looks, and between signs of life on a quiet stream
 EVERY, HEARTBEAT = 0.5, 15.0
 #: bytes that may wait in a connection before the next look
@@ -38,14 +41,15 @@ class Tails:
 
     def __init__(self, questions: Questions) -> None:
         self._questions = questions
-        self._open: set[asyncio.Task[object]] = set()
+        #: by stream: who follows, from where
+        self._open: dict[asyncio.Task[object], tuple[str, str]] = {}
 
     @property
     def clients(self) -> int:
         return len(self._open)
 
     async def follow(
-        self, request: web.Request, params: Params, sessions: Callable[[], Awaitable[Sessions]]
+        self, request: web.Request, params: Params, sessions: Callable[[], Awaitable[Sessions]], user: str
     ) -> web.StreamResponse:
         """One client's stream, until it goes away. `sessions` gives what the client may see
         now; it raises `NotLoggedIn` when that is nothing any more.
@@ -55,10 +59,13 @@ class Tails:
         follower = follower_of(params, request.headers.get("Last-Event-ID", ""))
         if len(self._open) >= MOST_CLIENTS:
             raise TooBusy(f"{MOST_CLIENTS} clients follow already; close one, or ask again later")
+        follows = (user, request.remote or "")
+        if list(self._open.values()).count(follows) >= MOST_OF_ONE:
+            raise TooBusy(f"{MOST_OF_ONE} of your clients follow already; close one")
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
         task = asyncio.current_task()
         assert task is not None
-        self._open.add(task)
+        self._open[task] = follows
         try:
             await response.prepare(request)
             if request.transport is not None:
@@ -68,7 +75,7 @@ class Tails:
         except ConnectionError:
             pass  # the client went away
         finally:
-            self._open.discard(task)
+            self._open.pop(task, None)
         return response
 
     async def _stream(
@@ -78,7 +85,7 @@ class Tails:
         while True:
             try:
                 rows = await self._questions.ask(await sessions(), follower.arrivals)
-            except PermissionError:
+            except (NotLoggedIn, TooOften):
                 await response.write(b'event: ended\ndata: {"error": "the login has ended"}\n\n')
                 return
             except KubewitnessError as e:
