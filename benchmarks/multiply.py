@@ -3,8 +3,8 @@
     python -m benchmarks.multiply STATE --copies 13 --seconds 6600
 
 Each copy of the state's records is so many seconds later, with namespaces, uids, auditIDs and record keys of its own,
-so that names, cardinalities and causes are those of `benchmarks.generate`; sorted by object, in files as `compact` makes
-them. Only the original bytes are shared: bodies name the first copy's objects and times.
+so that names, cardinalities and causes are those of `benchmarks.generate`; sorted by object, in files as `compact`
+makes them. Only the original bytes are shared: bodies name the first copy's objects and times.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
     python -m benchmarks.views STATE [--runs 3]
 
-CPU and wall milliseconds are the least of the runs (a busy machine makes them longer, never shorter), but the first run of
-each question is told, too: what it needs is read from the disk's cache then. CPU is of the whole process and of the
-processes that it starts. Memory is the process's peak so far.
+CPU and wall milliseconds are the least of the runs (a busy machine makes them longer, never shorter), and those of the
+first run, which may find nothing in memory. CPU is of the whole process and of those that it starts. Memory is the
+process's peak so far.
 """
 
 from __future__ import annotations
