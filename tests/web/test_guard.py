@@ -162,7 +162,7 @@ async def test_the_api_describes_every_question(client: TestClient[Any, Any]) ->
         for name in (
             *("who", "timeline", "show", "trace", "diff", "granted", "search", "findings", "top", "record"),
             *("board", "histogram", "states", "complete", "line", "examples", "facets", "revisions"),
-            *("sql", "status", "tail", "deploy", "session", "login", "logout"),
+            *("sql", "status", "tail", "deploy", "session", "login", "logout", "logs", "policy"),
         )
     } | {"/metrics", "/healthz", "/readyz"}
 
