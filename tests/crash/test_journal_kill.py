@@ -43,6 +43,19 @@ def acked(directory: Path, name: str) -> int:
     return int(lines[-1]) if lines else 0
 
 
+def size_of(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def await_growth(path: Path, before: int, process: subprocess.Popen[bytes]) -> None:
+    """Waits until a child has left a trace of its work since it was started."""
+    deadline = time.monotonic() + 30
+    while size_of(path) <= before:
+        assert process.poll() is None, "the child ended by itself"
+        assert time.monotonic() < deadline, f"{path.name} does not grow"
+        time.sleep(0.002)
+
+
 def kill_after(processes: Sequence[subprocess.Popen[bytes]], directory: Path, name: str, seconds: float) -> None:
     """Waits until the process has appended something since it was started, then some time, then kills it."""
     (process,) = processes
@@ -76,16 +89,21 @@ def test_every_acknowledged_record_is_there_exactly_once_after_each_kill(tmp_pat
 
 def test_two_producers_and_a_drainer_lose_and_repeat_nothing(tmp_path: Path, rng: random.Random) -> None:
     roles = [("bounded", "left"), ("bounded", "right"), ("drainer", "")]
+    traces = {name: tmp_path / (f"{name}.acked" if name else "delivered") for _, name in roles}
+    before = dict.fromkeys(traces, 0)
     children = {name: start(role, tmp_path, *([name, 1] if name else [])) for role, name in roles}
     try:
         for _ in range(KILLS_TOGETHER):
-            time.sleep(rng.uniform(0.15, 0.45))
             role, name = rng.choice(roles)
+            await_growth(traces[name], before[name], children[name])
+            time.sleep(rng.uniform(0, 0.3))
             assert children[name].poll() is None, f"{role} {name} ended by itself"
             children[name].kill()
             children[name].wait()
+            before[name] = size_of(traces[name])
             children[name] = start(role, tmp_path, *([name, rng.randrange(1 << 32)] if name else []))
-        time.sleep(0.5)
+        for name, child in children.items():
+            await_growth(traces[name], before[name], child)
     finally:
         for child in children.values():
             child.kill()
