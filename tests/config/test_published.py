@@ -9,7 +9,7 @@ import pytest
 
 from kubewitness.cli.pipeline_parts import KNOWN as ALL
 from kubewitness.config.elsewhere import ELSEWHERE
-from kubewitness.config.keys import Key, Options
+from kubewitness.config.keys import Key, Options, near, nearest
 from kubewitness.config.load import Known, UnknownPlugin, load_pipeline
 from kubewitness.config.peer import with_defaults
 from kubewitness.config.tree import Tree
@@ -110,13 +110,32 @@ def test_keys_of_the_service_that_fluent_bit_does_not_look_at_are_warned_of(tmp_
     assert ("flush:" in tree.service.keys, tree.service.keys["log_level"]) == (False, "debug")
     assert [w.partition(": ")[2] for w in tree.warnings] == [
         "service has no key 'flush:', it is ignored; did you mean 'flush'?",
-        "service has no key 'http_monitor', it is ignored; did you mean 'http_port'?",
+        "service has no key 'http_monitor', it is ignored; did you mean 'http_server'?",
     ]
 
 
 def test_a_key_at_the_wrong_depth_is_told_with_both_depths(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"conf:4: this key is not indented .*: by 3 characters, and line 2 by 4"):
         load(tmp_path, "[INPUT]\n    Name dummy\n[OUTPUT]\n   Name stdout\n")
+
+
+def test_comments_may_be_in_any_encoding_and_values_not(tmp_path: Path) -> None:
+    path = tmp_path / "fluent-bit.conf"
+    path.write_bytes(b"# f\xfcr alle\n" + (IN + OUT).encode())
+    assert len(load_pipeline(path, KNOWN).inputs) == 1
+    path.write_bytes((IN + OUT).encode() + b"    Match f\xfcr\n")
+    with pytest.raises(UsageError, match="conf:5: this line is not UTF-8"):
+        load_pipeline(path, KNOWN)
+
+
+def test_a_file_that_is_indented_as_a_whole_is_told_so(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"conf:1: a section such as \[INPUT\] stands at the margin"):
+        load(tmp_path, "    [INPUT]\n        Name dummy\n")
+
+
+def test_a_variable_with_a_default_is_told_how_to_have_one(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"variable \$\{A:-b\} is not set; there are no defaults; write `@SET A=...`"):
+        load(tmp_path, IN + "    Tag ${A:-b}\n" + OUT)
 
 
 # --- YAML ---
@@ -181,6 +200,16 @@ def test_a_star_without_quotes_is_told_as_what_it_is(tmp_path: Path) -> None:
 
 def test_a_size_without_limit_is_called_false() -> None:
     assert Options("output", {"buffer_size": "False"}, (Key("buffer_size", "size", "512k"),)).number("buffer_size") == 0
+
+
+def test_a_key_that_was_called_otherwise_before_is_told_by_its_name_now() -> None:
+    assert near("Merge_JSON_Log", ["keep_log", "merge_log"]) == "; did you mean 'merge_log'?"
+    assert near("Merge_JSON_Log", ["path"]) == ""
+
+
+def test_a_long_list_of_names_is_not_told() -> None:
+    assert nearest("zzz", [f"key_{n}" for n in range(31)]) == "; there are 31 others (docs/fluent-bit.md)"
+    assert nearest("zzz", ["a", "b"]) == "; there is a, b"
 
 
 # --- plugins that are not here ---

@@ -15,6 +15,8 @@ from kubewitness.config.tree import KINDS, REFUSED_KINDS, Draft, Entry, section_
 from kubewitness.errors import UsageError
 
 _HEADER = re.compile(r"\[([^\]]*)\]")
+#: bytes that could not be decoded
+_NOT_TEXT = re.compile("[\udc80-\udcff]")
 _KINDS = (*KINDS, *REFUSED_KINDS)
 
 
@@ -25,7 +27,8 @@ def is_classic(text: str) -> bool:
 
 def read(path: Path, draft: Draft, at: str = "") -> None:
     """Adds a file and what it includes. UsageError with file and line for what is not understood."""
-    _Reader(path, draft).read(draft.enter(path, at))
+    # comments are written in all kinds of encodings
+    _Reader(path, draft).read(draft.enter(path, at, "surrogateescape"))
 
 
 class _Reader:
@@ -83,6 +86,8 @@ class _Reader:
 
     def _key(self, number: int, body: str, indent: str) -> None:
         at = f"{self._path}:{number}"
+        if not self._kind and body.startswith("["):
+            raise UsageError(f"{at}: a section such as {body} stands at the margin, without spaces before it")
         if not self._kind:
             raise UsageError(f"{at}: a key must stand below a section such as [INPUT]")
         if not indent:
@@ -93,6 +98,8 @@ class _Reader:
             raise UsageError(f"{at}: groups within a section are not supported; write processors in YAML")
         if indent not in (self._indent, 2 * self._indent):
             raise UsageError(f"{at}: {self._misplaced(indent)}")
+        if _NOT_TEXT.search(body):
+            raise UsageError(f"{at}: this line is not UTF-8")
         name, *rest = body.split(None, 1)
         if not rest:
             raise UsageError(f"{at}: key {name!r} has no value")

@@ -61,9 +61,20 @@ TYPES: dict[KeyType, str] = {
 _TEXTS = ("text", "list", "prefix")
 
 
+#: what keys were called in Fluent Bit before
+_FORMER = {
+    "merge_json_log": "merge_log", "merge_json_key": "merge_log_key", "chunk_buffer_path": "store_dir",
+    "chunk_buffer_dir": "store_dir", "buffer": "buffer_max_size", "chunk_size": "buffer_chunk_size",
+    "http_monitor": "http_server", "message_key": "event_key", "loglevel": "log_level",
+}  # fmt: skip
+#: of so many names none is found in a line of text
+_MOST_NAMES = 30
+
+
 def near(word: str, known: Collection[str]) -> str:
     """ "; did you mean ...?" for error messages; empty when nothing is near."""
-    found = difflib.get_close_matches(word.lower(), known, 1)
+    former = _FORMER.get(word.lower(), "")
+    found = [former] if former in known else difflib.get_close_matches(word.lower(), known, 1)
     return f"; did you mean {found[0]!r}?" if found else ""
 
 
@@ -71,6 +82,8 @@ def nearest(word: str, known: Collection[str]) -> str:
     """The same, or what there is, when nothing is near."""
     if hint := near(word, known):
         return hint
+    if len(known) > _MOST_NAMES:
+        return f"; there are {len(known)} others (docs/fluent-bit.md)"
     return f"; there is {', '.join(sorted(known))}" if known else "; it takes none"
 
 

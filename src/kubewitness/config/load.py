@@ -257,7 +257,10 @@ class _Builder:
         if value is None and name == "HOSTNAME":
             return socket.gethostname()  # shells have it, and so everybody writes it, but processes are not given it
         if value is None:
-            self._complain(f"{at}: variable ${{{name}}} is not set; set it, or define it by `env` or @SET")
+            plain, default, _ = name.partition(":-")
+            how = f"there are no defaults; write `@SET {plain}=...`, or `env`" if default else (
+                "set it, or define it by `env` or @SET")  # fmt: skip
+            self._complain(f"{at}: variable ${{{name}}} is not set; {how}")
         return value or ""
 
     def _complain(self, text: str) -> None:

@@ -122,8 +122,9 @@ class Draft:
             raise UsageError(f"{section.where()}: [{section.kind.upper()}]: {REFUSED_KINDS[section.kind]}")
         self.sections.append(section)
 
-    def enter(self, path: Path, at: str) -> str:
-        """The text of a file that is read now. `at`: where it is included, "" for the first."""
+    def enter(self, path: Path, at: str, errors: str = "strict") -> str:
+        """The text of a file that is read now. `at`: where it is included, "" for the first. `errors`: of the decoder,
+        for bytes that are not UTF-8."""
         real = path.resolve()
         before = f"{at}: " if at else ""
         if real in self.files:
@@ -132,7 +133,7 @@ class Draft:
             raise UsageError(f"{before}more than {_MOST_FILES} files are included")
         self.files.append(real)
         try:
-            return path.read_text(encoding="utf-8")
+            return path.read_text(encoding="utf-8", errors=errors)
         except (OSError, UnicodeDecodeError) as e:
             raise UsageError(f"{before}{path}: {getattr(e, 'strerror', None) or e}") from e
         except ValueError as e:  # a NUL in the name
