@@ -91,3 +91,5 @@ async def test_every_example_can_be_asked_and_is_understood_as_itself(api: Clien
         assert (await api.get(example["path"], params=example["params"])).status == 200
         line = await got(api, "line", text=example["question"])
         assert (line["path"], line["params"]) == (example["path"], example["params"])
+        assert example["at"]
+        assert example["at"][:10] not in example["why"]

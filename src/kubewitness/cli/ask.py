@@ -17,7 +17,7 @@ import shlex
 
 from kubewitness.cli.asking import session_of
 from kubewitness.cli.options import add_state
-from kubewitness.cli.render import note, print_json
+from kubewitness.cli.render import local_time, note, print_json
 from kubewitness.questions import examples, line
 
 
@@ -56,5 +56,5 @@ def _examples(found: list[examples.Example], output: str) -> int:
         print_json(found)
     else:
         for example in found:
-            print(f"{example.command}    # {example.why}")
+            print(f"{example.command}    # {example.why}, {local_time(example.at)}")
     return 0 if found else 1

@@ -42,10 +42,11 @@ _WHY = {
 
 
 class Example(msgspec.Struct):
-    """`question` is the line as it is typed into the box."""
+    """`question` is the line as it is typed into the box; `at`: when what it asks about was last seen."""
 
     question: str
     why: str
+    at: str
     path: str
     params: dict[str, str | list[str]]
     command: str
@@ -59,7 +60,7 @@ def ask(session: Session) -> list[Example]:
         if sort not in found:
             continue
         cluster, group, resource, namespace, name, user, ts = found[sort]
-        when = format_us(int(ts))[:19] + "Z"
+        when = int(ts)
         if sort == "refused":
             question = asked.search([f"user={user}", "code=403"], {})
             examples.append(
@@ -96,11 +97,11 @@ def _warnings(session: Session) -> list[Example]:
         words = Named(ref, int(ts), 1).words
         options = {"cluster": cluster} if cluster != "default" else {}
         question = asked.about("timeline", "", words.partition(" -n ")[0], ref.namespace, options, ref.said())
-        example = _example(words, "warning", question, format_us(int(ts))[:19] + "Z")
+        example = _example(words, "warning", question, int(ts))
         example.why = f"{example.why}: {reason}"
         found.append(example)
     return found
 
 
-def _example(line: str, sort: str, question: Question, when: str) -> Example:
-    return Example(line, f"{_WHY[sort]}, {when}", question.path, question.params, question.command)
+def _example(line: str, sort: str, question: Question, when: int) -> Example:
+    return Example(line, _WHY[sort], format_us(when), question.path, question.params, question.command)

@@ -48,6 +48,9 @@ function Examples({ status }: { status: Status }) {
                 <a href={asking(example.question)}>
                   <code>{example.question}</code>
                   <span class="soft">{example.why}</span>
+                  <span class="soft">
+                    <Time when={example.at} relative />
+                  </span>
                 </a>
               </li>
             ))}

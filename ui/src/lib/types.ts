@@ -112,6 +112,7 @@ export interface Line {
 export interface Example {
   question: string;
   why: string;
+  at: string;
 }
 
 export interface Completion {
