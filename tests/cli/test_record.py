@@ -102,7 +102,7 @@ def test_it_says_what_it_records_and_what_is_missing_serves_it_and_ends_cleanly(
         address = running.says(r"answers +(http://\S+)")[1]
         text = running.messages.read_text()
         assert f"file {log}" in text
-        assert "Events          not recorded: no cluster to record" in text
+        assert "Events          not recorded: no cluster is known" in text
         reaches(tmp_path, "audit", 2)
         with urllib.request.urlopen(f"{address}api/v1/timeline?object=pod/web-1&namespace=shop") as answer:
             assert len(json.load(answer)) == 2
@@ -155,7 +155,7 @@ async def test_events_of_a_cluster_named_by_address_are_recorded_without_audit(t
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        ([], "no cluster to record"),
+        ([], "no cluster is known"),
         (["--kubeconfig", "nowhere"], "kubeconfig nowhere: No such file or directory"),
         (["--audit-cert-file", "x", "--server", "http://x"], "belong to --audit-listen"),
         (["--audit-file", "x", "--audit-listen", "127.0.0.1:port"], "is not a port"),

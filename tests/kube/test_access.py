@@ -16,6 +16,8 @@ import yaml
 from kubewitness.errors import UsageError
 from kubewitness.kube import KubeAccess, KubeFailure
 from kubewitness.kube import access as access_module
+from kubewitness.kube.client import KubeClient
+from tests.cluster.harness.ports import free_port
 
 SECRET = "very-secret-token"
 
@@ -204,3 +206,12 @@ def test_a_kubeconfig_that_cannot_work_is_told_in_one_line(tmp_path: Path, conte
 def test_without_any_cluster_it_says_where_it_looked() -> None:
     with pytest.raises(UsageError, match=r"no --kubeconfig, KUBECONFIG, ~/\.kube/config or service account"):
         KubeAccess().describe()
+
+
+async def test_a_cluster_that_cannot_be_reached_is_told_without_our_own_objects() -> None:
+    url = f"https://127.0.0.1:{free_port()}"
+    async with KubeClient(KubeAccess(url=url, insecure=True)) as client:
+        with pytest.raises(KubeFailure, match=r"^list pods: Cannot connect to host 127\.0\.0\.1:\d+ \[") as e:
+            async for _ in client.list_pages("/api/v1/pods", limit=1, asked="list pods"):
+                pass
+    assert "ssl" not in str(e.value)

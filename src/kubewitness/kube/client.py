@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 _ANSWER_TIMEOUT = 60.0
 _READ_BUFFER = 256 * 1024
 _ERROR_BODY = 64 * 1024
+#: what aiohttp says of its own objects where a connection cannot be made
+_CONTEXT = re.compile(r" ssl:(?:<[^>]*>|\w+)(?= \[)")
 
 
 class _ListMeta(msgspec.Struct):
@@ -221,7 +224,8 @@ class KubeClient:
     def _in_words(self, error: Exception) -> str:
         if isinstance(error, TimeoutError):
             return "no answer in time"
-        return one_line(str(error), self.access.secrets) or type(error).__name__
+        said = _CONTEXT.sub("", str(error))
+        return one_line(said, self.access.secrets) or type(error).__name__
 
     def _new_session(self) -> aiohttp.ClientSession:
         import aiohttp

@@ -54,7 +54,7 @@ def find(kubeconfig: str | None, context: str | None, service_account: str = SER
     if os.environ.get("KUBERNETES_SERVICE_HOST") and Path(service_account, "token").is_file():
         return in_cluster(service_account)
     raise UsageError(
-        "no cluster to record: there is no --kubeconfig, KUBECONFIG, ~/.kube/config or service account of a pod"
+        "no cluster is known: there is no --kubeconfig, KUBECONFIG, ~/.kube/config or service account of a pod"
     )
 
 
