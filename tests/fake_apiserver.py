@@ -243,7 +243,8 @@ class FakeApiServer:
             return refused
         plural = request.match_info.get("plural", "namespaces")
         found = self.things.get(plural, {}).get(request.match_info["name"])
-        if found is None or found["metadata"]["namespace"] != request.match_info.get("namespace", "shop"):
+        namespace = request.match_info.get("namespace")
+        if found is None or (namespace is not None and found["metadata"]["namespace"] != namespace):
             return status(404, "NotFound")
         return web.json_response({"kind": KINDS[plural][1], "apiVersion": "v1", **found})
 

@@ -180,8 +180,15 @@ def stale(title: str, key: str, file: str) -> str:
         return "there is no such key"
     if not (ROOT / file).exists():
         return "there is no such file"
-    named = key in _texts(file) or key.replace(".", "_") in _texts(file)
-    return "" if named else "the test does not name the key"
+    return "" if _names(_texts(file), key) else "the test does not name the key"
+
+
+def _names(text: str, key: str) -> bool:
+    """In any of the ways in which tests write keys: `tls.verify`, `tls__verify`, `"tls." + "verify"`."""
+    if any(key.replace(".", between) in text for between in (".", "_", "__")):
+        return True
+    group, dot, last = key.rpartition(".")
+    return bool(dot) and f"{group}." in text and last in text
 
 
 _read: dict[str, str] = {}

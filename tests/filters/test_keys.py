@@ -4,6 +4,8 @@ examples are those of Fluent Bit's manual, worked out by hand."""
 from __future__ import annotations
 
 import json
+import logging
+import re
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -208,6 +210,20 @@ def test_modes_of_checklist(tmp_path: Path, more: Pairs, value: object, found: b
     pairs = [("file", str(tmp_path / "words")), ("lookup_key", "log"), ("record", "found yes"), *more]
     (left,) = through(made("checklist", pairs), [{"log": value}])
     assert ("found" in left) == found
+
+
+def test_checklist_may_tell_how_long_it_looked_for_what_it_found(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "kubewitness.filters")
+    (tmp_path / "words").write_text("malware\n")
+    pairs = [("file", str(tmp_path / "words")), ("record", "found yes")]
+    for more in ([], [("print_query_time", "on")]):
+        through(made("checklist", [*pairs, *more]), [{"log": "malware"}, {"log": "other"}])
+        if not more:
+            assert caplog.messages == []
+    (told,) = caplog.messages
+    assert re.fullmatch(r"filter checklist: found in \d\.\d{6} s", told)
 
 
 def test_checklist_without_its_file_is_refused(tmp_path: Path) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import ssl
+import subprocess
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -12,8 +15,11 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from kubewitness.config.keys import Options
 from kubewitness.contracts import Batch, Taken
-from kubewitness.filters.kubernetes import Kubernetes
+from kubewitness.filters.kubernetes import KEYS, Kubernetes
+from kubewitness.filters.kubernetes_keys import plan_of
+from kubewitness.kube import access as access_module
 from kubewitness.kube import mirror
 from kubewitness.pipeline.filtering import Filters, FilterSink, Step
 from kubewitness.record import Chunk
@@ -96,6 +102,16 @@ def refusing(path: str, code: int, *, watch: bool | None = None) -> Callable[[we
         return status(code, "Forbidden" if code == 403 else "ServiceUnavailable")
 
     return fault
+
+
+def only(path: str, fault: Callable[[web.Request], Any]) -> Callable[[web.Request], Any]:
+    """At this path, and none below."""
+
+    async def there(request: web.Request) -> web.StreamResponse | None:
+        found: web.StreamResponse | None = await fault(request) if request.path == path else None
+        return found
+
+    return there
 
 
 async def test_one_list_and_one_watch_of_the_nodes_pods_are_for_all_of_them(server: FakeApiServer) -> None:
@@ -353,15 +369,142 @@ async def test_namespaces_have_a_watch_of_their_own_only_when_they_are_wanted(se
     assert asked(server, PODS) == []
 
 
+async def test_a_namespace_that_was_asked_for_is_asked_for_again_after_its_time(server: FakeApiServer) -> None:
+    server.faults.append(only("/api/v1/namespaces", refusing("/api/v1/namespaces", 403)))
+    server.put_thing("namespaces", "shop", metadata={"namespace": "", "labels": {"env": "test"}})
+
+    async def labels() -> object:
+        await recording.say(lines_of(log_file(), cri("x")))
+        return shown(recording.chunks)[0]["kubernetes_namespace"]["labels"]
+
+    keys = (("namespace_labels", "on"), ("kube_meta_namespace_cache_ttl", "100ms"))
+    async with running(server, *keys) as recording:
+        assert await labels() == {"env": "test"}
+        server.put_thing("namespaces", "shop", metadata={"namespace": "", "labels": {"env": "prod"}})
+        async with asyncio.timeout(30):
+            while await labels() != {"env": "prod"}:
+                await asyncio.sleep(0.01)
+
+
+# --- the way to the API server ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    made = Authority(tmp_path_factory.mktemp("authority"))
+    made.issue("elsewhere.example", addresses=())
+    made.issue("localhost")
+    trusted = made.folder / "trusted"
+    trusted.mkdir()
+    (trusted / "ca.pem").write_bytes(made.certificate.read_bytes())
+    subprocess.run(["openssl", "rehash", str(trusted)], check=True, capture_output=True)
+    _, key = made.issue("agent")
+    lock = ["-aes256", "-passout", "pass:open sesame", "-out", str(made.folder / "locked.key")]
+    subprocess.run(["openssl", "pkey", "-in", str(key), *lock], check=True, capture_output=True)
+    (made.folder / "token").write_text("t0ken")
+    return made
+
+
+@contextlib.asynccontextmanager
+async def secured(authority: Authority, name: str, *, ask: bool = False) -> AsyncIterator[FakeApiServer]:
+    """An API server that wants the token, and (`ask`) a certificate."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(str(authority.folder / f"{name}.crt"), str(authority.folder / f"{name}.key"))
+    if ask:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(str(authority.certificate))
+    async with FakeApiServer(tls=context) as fake:
+        fake.put_thing("pods", "web-1", **pod())
+        fake.token = "t0ken"
+        yield fake
+
+
+TRUSTED, TOKEN = ("kube_ca_file", "{folder}/ca.crt"), ("kube_token_file", "{folder}/token")
+CERTIFICATE = ("tls.crt_file", "{folder}/agent.crt")
+
+
+@pytest.mark.parametrize(
+    ("keys", "name", "said"),
+    [
+        ([TRUSTED, TOKEN], "localhost", ""),
+        ([("kube_ca_path", "{folder}/trusted"), TOKEN], "localhost", ""),
+        ([("tls.ca_file", "{folder}/ca.crt"), TOKEN], "localhost", ""),
+        ([("tls.verify", "off"), TOKEN], "localhost", ""),
+        ([TRUSTED, ("kube_token_command", "cat {folder}/token")], "localhost", ""),
+        ([TOKEN], "localhost", "certificate"),
+        ([TRUSTED], "localhost", "credentials"),
+        ([TRUSTED, ("kube_token_command", "echo guess")], "localhost", "credentials"),
+        ([TRUSTED, TOKEN], "elsewhere.example", "certificate"),
+        ([TRUSTED, TOKEN, ("tls.vhost", "elsewhere.example")], "elsewhere.example", ""),
+        ([TRUSTED, TOKEN, ("tls.verify_hostname", "off")], "elsewhere.example", ""),
+    ],
+)
+async def test_the_api_server_is_reached_as_the_keys_say_and_not_otherwise(
+    authority: Authority, keys: list[tuple[str, str]], name: str, said: str
+) -> None:
+    async with secured(authority, name) as fake:
+        given = [(key, value.format(folder=authority.folder)) for key, value in keys]
+        async with running(fake, *given, ("kube_meta_wait", "20ms" if said else "20s")) as recording:
+            assert ("pod_id" in await recording.line()) is not bool(said)
+            if said:
+                await until(lambda: said in recording.health["pods"]["last_error"])
+
+
+@pytest.mark.parametrize(("password", "said"), [("open sesame", ""), ("guess", "certificates of")])
+async def test_a_locked_key_is_opened_with_its_password(authority: Authority, password: str, said: str) -> None:
+    keys = [TRUSTED, TOKEN, CERTIFICATE, ("tls.key_file", "{folder}/locked.key"), ("tls.key_passwd", password)]
+    async with secured(authority, "localhost", ask=True) as fake:
+        given = [(key, value.format(folder=authority.folder)) for key, value in keys]
+        async with running(fake, *given, ("kube_meta_wait", "20ms" if said else "20s")) as recording:
+            assert ("pod_id" in await recording.line()) is not bool(said)
+            if said:
+                await until(lambda: said in recording.health["pods"]["last_error"])
+                assert "guess" not in str(recording.health)
+
+
+async def test_what_a_token_command_printed_is_used_for_the_ttl(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access_module, "_LOOK_EVERY", 0.0)
+    command = f"echo x >> {tmp_path}/runs; wc -l < {tmp_path}/runs"
+    keys = {"kube_url": "http://x", "kube_token_command": command, "kube_token_ttl": "5m"}
+    access = plan_of(Options("filter kubernetes", keys, KEYS), "kubernetes").access
+    now, got = time.time(), []
+    for later in (0, 299, 301):
+        monkeypatch.setattr("kubewitness.kube.execplugin.time.time", lambda later=later: now + later)
+        got.append((await access.target()).headers["Authorization"])
+    assert got == ["Bearer 1", "Bearer 1", "Bearer 2"]
+
+
+async def test_a_kubeconfig_and_its_context_say_which_cluster(server: FakeApiServer, tmp_path: Path) -> None:
+    config = {
+        "clusters": [
+            {"name": "gone", "cluster": {"server": "http://127.0.0.1:9"}},
+            {"name": "here", "cluster": {"server": server.url}},
+        ],
+        "users": [{"name": "alice", "user": {}}],
+        "contexts": [{"name": name, "context": {"cluster": name, "user": "alice"}} for name in ("gone", "here")],
+        "current-context": "gone",
+    }
+    (tmp_path / "config").write_text(json.dumps(config))
+    keys = (("kube_url", ""), ("kubeconfig", str(tmp_path / "config")))
+    async with running(server, *keys, ("kube_meta_wait", "20ms")) as recording:
+        assert "pod_id" not in await recording.line()
+    async with running(server, *keys, ("context", "here")) as recording:
+        assert (await recording.line())["pod_id"] == "uid-web-1"
+
+
 # --- the kubelet -----------------------------------------------------------------------------------------------------
 
 
 @contextlib.asynccontextmanager
-async def kubelet(folder: Path, pods: list[dict[str, Any]], requests: list[web.Request]) -> AsyncIterator[Any]:
+async def kubelet(
+    folder: Path, pods: list[dict[str, Any]], requests: list[web.Request], host: str = "127.0.0.1"
+) -> AsyncIterator[Any]:
     """A kubelet as far as GET /pods goes; gives the keys by which it is reached."""
     authority = Authority(folder)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(*map(str, authority.issue("worker-1")))
+    context.load_cert_chain(*map(str, authority.issue("worker-1", addresses=[host])))
     (folder / "token").write_text("kubelet-token")
 
     async def answer(request: web.Request) -> web.Response:
@@ -374,7 +517,7 @@ async def kubelet(folder: Path, pods: list[dict[str, Any]], requests: list[web.R
     app.router.add_get("/pods", answer)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+    await web.TCPSite(runner, host, 0, ssl_context=context).start()
     try:
         yield [
             ("use_kubelet", "on"),
@@ -404,6 +547,14 @@ async def test_the_kubelet_is_asked_for_all_of_its_pods_at_once_and_again_for_a_
         assert len(requests) == 3
         health = recording.health["pods"]
         assert (health["state"], health["known"], health["missing_rights"]) == ("polling", 3, [])
+
+
+async def test_the_kubelet_may_be_at_another_address(tmp_path: Path) -> None:
+    async with kubelet(tmp_path, [pod()], [], "127.0.0.2") as keys:
+        async with running("http://127.0.0.1:9", *keys, ("kubelet_host", "127.0.0.2")) as recording:
+            assert (await recording.line())["pod_id"] == "uid-web-1"
+        async with running("http://127.0.0.1:9", *keys, ("kube_meta_wait", "20ms")) as recording:
+            assert "pod_id" not in await recording.line()
 
 
 async def test_a_kubelet_that_lets_nobody_in_is_told_of(tmp_path: Path) -> None:

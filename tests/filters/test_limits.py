@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 
 from kubewitness.errors import UsageError
@@ -41,6 +43,20 @@ def test_a_window_that_is_full_takes_records_again_when_it_slides() -> None:
     assert passed(throttle, 5) == 0
     clock.now += 60
     assert passed(throttle, 5) == 2
+
+
+def test_the_rate_is_logged_where_that_is_asked_for(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "kubewitness.filters")
+    for status in ("off", "on"):
+        clock = Clock()
+        throttle = Throttle({"rate": "2", "window": "3", "print_status": status}, clock=clock)
+        for records in (5, 4):
+            passed(throttle, records)
+            clock.now += 1
+        passed(throttle, 1)
+        if status == "off":
+            assert caplog.messages == []
+    assert caplog.messages == [f"filter throttle: {n} records in the window, the limit is 6" for n in (5, 6)]
 
 
 def test_a_rate_below_one_and_a_fraction() -> None:

@@ -143,6 +143,30 @@ def test_files_do_not_mix() -> None:
     assert sorted(texts(filter_.expire(everything=True))) == sorted([JAVA[0], "\n".join(JAVA)])
 
 
+OWN_KEYS = """
+[MULTILINE_PARSER]
+    Name          parts
+    Type          equal
+    Match_String  F
+    Key_Content   said
+    Key_Pattern   part
+    Key_Group     of
+"""
+
+
+def test_a_parsers_keys_say_where_the_text_is_what_ends_it_and_what_belongs_together(tmp_path: Path) -> None:
+    filter_ = MultilineFilter([("multiline.parser", "parts")], library=library_of(tmp_path, OWN_KEYS))
+    records: list[Any] = [
+        {"said": "a", "part": "P", "of": "one"},
+        {"said": "x", "part": "P", "of": "two"},
+        {"said": "b", "part": "F", "of": "one"},
+        {"said": "F", "part": "P", "of": "two"},
+        {"said": "y", "part": "F", "of": "two"},
+    ]
+    left = [json.loads(r) for c in filter_.apply(chunk_of_json(records)) for r in c.records()]
+    assert left == [{"said": "ab", "part": "P", "of": "one"}, {"said": "xFy", "part": "P", "of": "two"}]
+
+
 def test_parts_of_dockers_fluentd_driver_become_one() -> None:
     def message(text: str, ordinal: int, *, last: str = "false", id_: str = "dc37") -> dict[str, str]:
         return {"log": text, "source": "stdout", "partial_message": "true", "partial_id": id_,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 import pytest
@@ -32,6 +33,22 @@ async def test_time_is_now_or_goes_on_from_what_is_said() -> None:
     (chunk,) = (await given(start_time_sec="1700000000", start_time_nsec="5")).chunks
     assert chunk.times is not None
     assert 0 < chunk.times[0] - 1_700_000_000_000_000_005 < 60 * 10**9
+
+
+async def test_the_rate_says_how_often_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop, now = asyncio.get_running_loop(), 0.0
+
+    async def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "time", lambda: now)
+        patched.setattr(asyncio, "sleep", sleep)
+        kept = await given(rate="4", samples="8", interval_nsec="0", cluster="prod")
+    assert now == pytest.approx(2.0)
+    assert [len(chunk) for chunk in kept.chunks] == [1] * 8
+    assert {chunk.cluster for chunk in kept.chunks} == {"prod"}
 
 
 async def test_a_fixed_time_is_the_same_for_all() -> None:

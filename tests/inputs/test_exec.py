@@ -19,7 +19,9 @@ def lines(kept: Kept) -> list[bytes]:
 
 async def test_each_line_is_a_record_however_long(tmp_path: Path) -> None:
     kept = Kept()
-    await Exec({"tag": "e", "command": "echo a; echo; printf %090000d 0; echo err >&2", "oneshot": "on"}).run(kept)
+    keys = {"tag": "e", "cluster": "prod", "command": "echo a; echo; printf %090000d 0; echo err >&2", "oneshot": "on"}
+    await Exec(keys).run(kept)
+    assert {chunk.cluster for chunk in kept.chunks} == {"prod"}
     assert lines(kept) == [b'{"exec":"a"}', b'{"exec":""}', b'{"exec":"' + b"0" * 90_000 + b'"}']
 
 

@@ -31,7 +31,9 @@ def test_numbers_keep_their_names_types_and_labels() -> None:
 
 async def test_each_look_gives_all_numbers_of_the_pipeline() -> None:
     kept = Kept()
-    source = FluentbitMetrics({"tag": "internal_metrics", "scrape_interval": "1ms", "scrape_on_start": "on"})
+    source = FluentbitMetrics(
+        {"tag": "internal_metrics", "scrape_interval": "1ms", "scrape_on_start": "on", "cluster": "prod"}
+    )
     health = {"healthy": True, "outputs": {"loki.0": {"records": 7, "state": "running"}}}
     source.watch(lambda: health, lambda: TEXT)
     async with running(source, kept):
@@ -41,4 +43,4 @@ async def test_each_look_gives_all_numbers_of_the_pipeline() -> None:
     assert found[: len(expected)] == expected
     assert {"name": "kubewitness_pipeline_records", "type": "gauge", "labels": {"name": "outputs/loki.0"},
             "value": 7} in found  # fmt: skip
-    assert {chunk.tag for chunk in kept.chunks} == {"internal_metrics"}
+    assert {(chunk.tag, chunk.cluster) for chunk in kept.chunks} == {("internal_metrics", "prod")}

@@ -53,7 +53,7 @@ async def listening(sink: Kept, **keys: str) -> AsyncIterator[tuple[KubernetesAd
         if task.done():
             task.result()
         assert source.webhook is not None
-        yield source, f"127.0.0.1:{source.webhook.port}"
+        yield source, f"{keys.get('listen', '127.0.0.1')}:{source.webhook.port}"
 
 
 async def ask(session: aiohttp.ClientSession, url: str, body: object, **options: Any) -> dict[str, Any]:
@@ -92,6 +92,19 @@ async def test_the_path_names_the_cluster_and_the_timeout_parameter_does_no_harm
         await ask(session, f"http://{address}/admission", review(2))
         await until_kept(sink, "admission", 2)
     assert sorted(chunk.cluster for chunk in sink.chunks) == ["home", "prod"]
+
+
+async def test_it_listens_where_the_keys_say_and_nowhere_else() -> None:
+    sink = Kept()
+    async with listening(sink, listen="127.0.0.2", path="/seen") as (_, address), aiohttp.ClientSession() as session:
+        await ask(session, f"http://{address}/seen", review(1))
+        await ask(session, f"http://{address}/seen/prod", review(2))
+        async with session.post(f"http://{address}/admission", json=review(3)) as answer:
+            assert answer.status == 404
+        with pytest.raises(aiohttp.ClientConnectionError):
+            await session.post(f"http://{address.replace('127.0.0.2', '127.0.0.1')}/seen", json=review(4))
+        await until_kept(sink, "admission", 2)
+    assert sorted(chunk.cluster for chunk in sink.chunks) == ["default", "prod"]
 
 
 async def test_a_repeat_is_kept_once() -> None:

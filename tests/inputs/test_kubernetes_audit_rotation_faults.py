@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import logging
@@ -14,8 +15,10 @@ import pytest
 from kubewitness.formats.ingest import Ingest
 from kubewitness.inputs.audit_file import AuditFile
 from kubewitness.inputs.gunzip import Gunzip
+from kubewitness.inputs.kubernetes_audit import KubernetesAudit
 from kubewitness.inputs.rotation import RotatedFile
 from tests.faults import Fault
+from tests.inputs.running import running, until
 from tests.inputs.sinks import Kept
 from tests.inputs.test_kubernetes_audit_rotation import read_all, write
 from tests.inputs.test_kubernetes_audit_webhook import event, ids
@@ -205,6 +208,35 @@ async def test_a_line_just_under_the_limit_is_a_record_like_any_other(tmp_path: 
     await AuditFile(str(log), Ingest("c"), "p", exit_on_eof=True).run(sink)
     assert len(sink.records("audit")) == 2
     assert sink.records("rejects") == []
+
+
+async def test_it_may_end_at_the_end_of_the_file(tmp_path: Path) -> None:
+    log = tmp_path / "audit.log"
+    write(log, json.dumps(event(1)).encode() + b"\n")
+    sink = Kept()
+    async with asyncio.timeout(30):
+        await KubernetesAudit({"audit_file": str(log), "exit_on_eof": "on"}).run(sink)
+    assert ids(sink) == ["id-1"]
+
+
+@pytest.mark.parametrize(
+    ("wait", "expected"), [("50ms", ["id-1", "id-2", "id-3", "id-4"]), ("1h", ["id-1", "id-3", "id-4"])]
+)
+async def test_a_last_line_without_end_is_waited_for_as_long_as_the_renamed_file_is_watched(
+    tmp_path: Path, wait: str, expected: list[str]
+) -> None:
+    log = tmp_path / "audit.log"
+    lines = [json.dumps(event(n)).encode() + b"\n" for n in range(1, 5)]
+    write(log, lines[0] + lines[1].strip())
+    sink = Kept()
+    source = KubernetesAudit({"audit_file": str(log), "rotate_wait": wait, "refresh_interval": "10ms"})
+    async with running(source, sink):
+        await until(lambda: ids(sink) == ["id-1"])
+        log.rename(tmp_path / "audit-2026-11-22T10-00-00.000.log")
+        write(log, lines[2])
+        await until(lambda: len(ids(sink)) == len(expected) - 1)
+        write(log, lines[3])
+        await until(lambda: sorted(ids(sink)) == expected)
 
 
 async def test_a_lost_file_is_one_line_in_the_log(

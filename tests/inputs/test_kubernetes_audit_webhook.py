@@ -55,7 +55,7 @@ async def listening(sink: Kept, **keys: str) -> AsyncIterator[tuple[KubernetesAu
         if task.done():
             task.result()
         assert source.webhook is not None
-        yield source, f"127.0.0.1:{source.webhook.port}"
+        yield source, f"{keys.get('listen', '127.0.0.1')}:{source.webhook.port}"
 
 
 def ids(sink: Kept) -> list[str]:
@@ -114,6 +114,15 @@ async def test_the_path_names_the_cluster() -> None:
         assert (await post(address, event_list(event(1))))[0] == 200
         assert (await post(address, event_list(event(1)), "/audit/..%2Fx"))[0] == 404
     assert [chunk.cluster for chunk in sink.chunks] == ["prod-eu", "home"]
+
+
+async def test_it_listens_where_the_keys_say_and_nowhere_else() -> None:
+    sink = Kept()
+    async with listening(sink, listen="127.0.0.2") as (_, address):
+        assert (await post(address, event_list(event(1))))[0] == 200
+        with pytest.raises(aiohttp.ClientConnectionError):
+            await post(address.replace("127.0.0.2", "127.0.0.1"), event_list(event(2)))
+    assert ids(sink) == ["id-1"]
 
 
 async def test_200_is_said_only_once_the_records_are_durable() -> None:

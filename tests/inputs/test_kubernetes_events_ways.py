@@ -130,6 +130,22 @@ async def test_a_proxy_of_the_kubeconfig_is_used(
     fault("proxy of the kubeconfig", said=server.said, kept=versions(sink))
 
 
+async def test_a_context_of_the_kubeconfig_says_which_cluster(server: FakeApiServer, tmp_path: Path) -> None:
+    places = {"gone": "http://127.0.0.1:9", "here": server.url}
+    config = {
+        "clusters": [{"name": name, "cluster": {"server": url}} for name, url in places.items()],
+        "users": [{"name": "u", "user": {}}],
+        "contexts": [{"name": name, "context": {"cluster": name, "user": "u"}} for name in places],
+        "current-context": "gone",
+    }
+    (tmp_path / "config").write_text(json.dumps(config))
+    keys = {"kube_url": "", "kubeconfig": str(tmp_path / "config")}
+    async with recording(server, Kept(), **keys) as source:
+        await until(lambda: "Cannot connect" in str(source.health()["last_error"]))
+    async with recording(server, Kept(), **keys, context="here") as source:
+        await watching(source)
+
+
 async def test_the_name_in_the_certificate_is_checked_unless_another_is_given_or_it_is_switched_off(
     certificate: tuple[Path, Path],
 ) -> None:

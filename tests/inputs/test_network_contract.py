@@ -6,6 +6,7 @@ Where a protocol has no acknowledgement, the input reads on only when what came 
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from pathlib import Path
 
@@ -41,14 +42,39 @@ async def arrived(sink: Kept, count: int) -> None:
 
 async def test_what_is_sent_is_kept_once_and_in_order(any_sender: Sender) -> None:
     sink = Kept()
-    async with any_sender.listening(sink) as source:
+    async with any_sender.listening(sink, cluster="prod") as source:
         for start in range(0, 30, 10):
             await any_sender.send(source, range(start, start + 10))
         await arrived(sink, 30)
         await until(lambda: source.health()["records"] == 30)
     assert numbers(sink) == list(range(30))
+    assert {chunk.cluster for chunk in sink.chunks} == {"prod"}
     keys = [chunk.key(i) for chunk in sink.chunks for i in range(len(chunk))]
     assert len(set(keys)) == 30
+
+
+async def test_it_listens_at_the_host_that_the_keys_say(any_sender: Sender) -> None:
+    sink = Kept()
+    kind = socket.SOCK_STREAM if any_sender.connects else socket.SOCK_DGRAM
+    async with any_sender.listening(sink, host="127.0.0.2") as source:
+        with socket.socket(type=kind) as far:
+            far.connect(("127.0.0.2", source.port))
+            far.sendall(any_sender.message([7]))
+            await arrived(sink, 1)
+        assert _nobody_at("127.0.0.1", source.port, kind)
+    assert numbers(sink) == [7]
+
+
+def _nobody_at(host: str, port: int, kind: socket.SocketKind) -> bool:
+    with socket.socket(type=kind) as there:
+        there.settimeout(10)
+        try:
+            there.connect((host, port))
+            there.send(b"x")
+            there.recv(1)
+        except ConnectionRefusedError:
+            return True
+    return False
 
 
 async def test_nothing_is_acknowledged_before_it_is_durable(any_sender: Sender) -> None:

@@ -35,7 +35,10 @@ def times(kept: Kept) -> list[int]:
 
 async def test_objects_have_the_time_of_reading_and_events_their_own() -> None:
     before = time.time_ns()
-    kept = await read(b'{"a":1}\n[1700000000.123456789,{"b":\n2}][[17,{"m":1}],{"c":3}][{"d":4},{"e":5}]')
+    kept = await read(
+        b'{"a":1}\n[1700000000.123456789,{"b":\n2}][[17,{"m":1}],{"c":3}][{"d":4},{"e":5}]', cluster="prod"
+    )
+    assert {chunk.cluster for chunk in kept.chunks} == {"prod"}
     found = kept.records("logs")
     assert [raw for raw, _ in found] == [b'{"a":1}', b'{"b":2}', b'{"c":3}', b'{"d":4}', b'{"e":5}']
     assert [note.metadata for _, note in found] == ["", "", '{"m":1}', "", ""]

@@ -53,7 +53,8 @@ async def test_an_entrys_fields_are_the_record_and_its_time_is_journalds(journal
         [("MESSAGE", "two\nlines"), ("PRIORITY", "6"), ("_SYSTEMD_UNIT", "kubelet.service")],
         [("MESSAGE", b"\xff\x00"), ("ARG", "a"), ("ARG", "b"), ("ARG", "c")],
     )
-    kept = await read(journal, tag="host.*.x")
+    kept = await read(journal, tag="host.*.x", cluster="prod")
+    assert {chunk.cluster for chunk in kept.chunks} == {"prod"}
     first, second = records(kept)
     assert first == {"_BOOT_ID": BOOT, "MESSAGE": "two\nlines", "PRIORITY": "6", "_SYSTEMD_UNIT": "kubelet.service"}
     assert (second["MESSAGE"], sorted(second["ARG"])) == ("\\xff\0", ["a", "b", "c"])

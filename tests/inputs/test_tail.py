@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gzip
 import os
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -119,6 +120,42 @@ async def test_a_file_that_is_there_at_the_first_start_is_read_from_its_end_unle
     write(tmp_path / "b.log", "made while nothing ran\n")
     async with following(sink, tmp_path / "*.log", read_from_head="off"):
         await until(has(sink, "half a line", "made while nothing ran"))
+
+
+async def test_a_file_found_later_may_be_read_from_its_end(tmp_path: Path) -> None:
+    sink = Kept()
+    keys = {"read_from_head": "off", "read_newly_discovered_files_from_head": "off"}
+    async with following(sink, tmp_path / "*.log", **keys) as source:
+        await until(lambda: source.health()["state"] == "waiting for files")
+        write(tmp_path / "a", "old\n")
+        (tmp_path / "a").rename(tmp_path / "a.log")
+        await until(lambda: source.health()["files"] == 1)
+        write(tmp_path / "a.log", "new\n")
+        await until(has(sink, "new"))
+
+
+@pytest.mark.parametrize(("skip", "expected"), [("on", ["one", "two"]), ("off", ["one", "", "", "two"])])
+async def test_empty_lines_may_be_left_out(tmp_path: Path, skip: str, expected: list[str]) -> None:
+    write(tmp_path / "a.log", "one\n\n\ntwo\n")
+    sink = Kept()
+    async with following(sink, tmp_path / "a.log", skip_empty_lines=skip, cluster="prod"):
+        await until(lambda: "two" in lines(sink))
+    assert lines(sink) == expected
+    assert {chunk.cluster for chunk in sink.chunks} == {"prod"}
+
+
+async def test_a_file_that_became_too_old_may_be_closed_until_it_grows(tmp_path: Path) -> None:
+    log = tmp_path / "a.log"
+    write(log, "one\n")
+    sink = Kept()
+    keys = {"ignore_older": "100s", "ignore_active_older_files": "on"}
+    async with following(sink, tmp_path / "*.log", **keys) as source:
+        await until(has(sink, "one"))
+        os.utime(log, (time.time() - 200, time.time() - 200))
+        await until(lambda: source.health()["files"] == 0)
+        write(log, "two\n")
+        await until(has(sink, "one", "two"))
+    assert sink.duplicates == 0
 
 
 async def test_a_removed_file_is_read_to_its_end_and_forgotten(tmp_path: Path) -> None:

@@ -323,3 +323,22 @@ async def test_a_proxy_of_the_environment_counts_unless_it_is_to_be_ignored(
     await deliver(far, past)
     await through.close()
     await past.close()
+
+
+@OVER_HTTP
+@pytest.mark.parametrize("key", ["aws_service", "aws_service_name"])
+async def test_requests_are_signed_for_the_service_that_the_keys_say(
+    far: Far, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert isinstance(far, Http)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDALICE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s3cret")
+    await stand(far)
+    far.side.faults.append("500")
+    made = output(far, {"aws_auth": "on", "aws_region": "eu-central-1", key: "shop"})
+    with pytest.raises(Retry):
+        await made.write([Delivery(1, far.chunk([next(NUMBERS)]))])
+    await made.close()
+    signed = far.side.requests[0].headers["Authorization"]
+    assert "Credential=AKIDALICE/" in signed
+    assert "/eu-central-1/shop/aws4_request" in signed

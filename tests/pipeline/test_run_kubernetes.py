@@ -13,6 +13,7 @@ import pytest
 from kubewitness.cli import main
 from tests.fake_apiserver import FakeApiServer
 from tests.filters.pods import container_id, cri, pod
+from tests.pipeline.whole import running, until
 
 
 @pytest.fixture
@@ -65,3 +66,25 @@ pipeline:
     assert main(["run", "-c", str(tmp_path / "a.yaml"), "--exit-on-eof", "--state", str(tmp_path / "state")]) == 0
     (record,) = map(json.loads, (tmp_path / "out").read_text().splitlines())
     assert (record["log"], record["kubernetes"]["pod_id"]) == ("paid", "uid-web-1")
+
+
+@pytest.mark.parametrize("storage", ["memory", "filesystem"])
+async def test_events_go_through_memory_alone_where_that_is_asked_for(tmp_path: Path, storage: str) -> None:
+    config = f"""\
+pipeline:
+  inputs:
+  - name: kubernetes_events
+    kube_url: {{url}}
+    storage.type: {storage}
+  outputs:
+  - name: file
+    match: '*'
+    path: {tmp_path}
+    file: out
+    format: plain
+"""
+    async with FakeApiServer() as events:
+        events.put("e")
+        async with running(tmp_path, config.format(url=events.url)):
+            await until(lambda: (tmp_path / "out").exists() and (tmp_path / "out").read_text().count("\n") == 1)
+            assert bool(list((tmp_path / "state").rglob("journal.db"))) is (storage == "filesystem")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import random
 import re
 from collections.abc import Iterator, Sequence
-from itertools import chain, repeat
+from itertools import chain, count, repeat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from kubewitness.cli import monitoring
+from kubewitness.cli.pipeline import Pipeline
 from kubewitness.pipeline import counted
 from tests.cluster.harness.ports import free_port
 from tests.pipeline.whole import answered, far_side, running, until
@@ -149,6 +153,28 @@ async def test_inputs_wait_at_the_journals_limit_and_go_on_when_there_is_room(
             up[0] = 200
             await until(lambda: len(taken) >= len(lines))
         assert taken == lines
+
+
+def over_limit(pipeline: Pipeline) -> int:
+    health: Any = pipeline.health()
+    return int(health["outputs"]["far"]["over_limit"])
+
+
+async def test_an_output_that_may_let_only_so_much_wait_drops_its_oldest_and_counts_them(tmp_path: Path) -> None:
+    up = [503]
+    with far_side(lambda: up[0]) as (far, taken):
+        limited = text(tmp_path, far, "", storage="filesystem") + "      storage.total_limit_size: 2K\n"
+        async with running(tmp_path, limited) as pipeline:
+            for n in count():
+                write(tmp_path, [f"{n:03} {random.Random(n).randbytes(100).hex()}"])
+                if over_limit(pipeline):
+                    break
+                await asyncio.sleep(0.02)
+            up[0], last = 200, f"{n:03}"
+            await until(lambda: bool(taken) and taken[-1].startswith(last))
+            dropped = over_limit(pipeline)
+    assert dropped > 0
+    assert [int(line[:3]) for line in taken] == list(range(dropped, n + 1))
 
 
 async def test_one_input_that_wants_memory_needs_no_journal(tmp_path: Path) -> None:

@@ -26,17 +26,23 @@ _SKEW = 150.0
 _SERVICES = ("aws_service", "aws_service_name")
 
 
+_AUTH = Key("aws_auth", "bool", "off", "requests are signed for AWS (Signature Version 4)")
+_WHO = (
+    Key("aws_region", doc="its region; empty: AWS_REGION"),
+    Key("aws_profile", doc="profile of the shared files; empty: AWS_PROFILE, else `default`"),
+    Key("aws_role_arn", doc="role to assume with the credentials that are found"),
+    Key("aws_external_id", doc="external id that this role asks for"),
+    Key("aws_sts_endpoint", doc="address of STS, for roles and web identities; empty: the region's"),
+)
+
+
 def aws_keys(service: str = "", service_name: str = "") -> tuple[Key, ...]:
     """`service`, `service_name`: the defaults of `aws_service` and `aws_service_name`."""
     return (
-        Key("aws_auth", "bool", "off", "requests are signed for AWS (Signature Version 4)"),
+        _AUTH,
         Key("aws_service", default=service, doc="service that they are signed for: `es`, `aoss`, `aps`, `logs` ..."),
         Key("aws_service_name", default=service_name, doc="the same, by its other name"),
-        Key("aws_region", doc="its region; empty: AWS_REGION"),
-        Key("aws_profile", doc="profile of the shared files; empty: AWS_PROFILE, else `default`"),
-        Key("aws_role_arn", doc="role to assume with the credentials that are found"),
-        Key("aws_external_id", doc="external id that this role asks for"),
-        Key("aws_sts_endpoint", doc="address of STS, for roles and web identities; empty: the region's"),
+        *_WHO,
     )
 
 
