@@ -61,8 +61,8 @@ soak: $(DEV) $(FUZZ) ## the long forms; minutes to hours
 reliability: $(DEV) ## every fault that a test plays, and docs/reliability.md anew
 	$(PYTEST) --reliability -m "not soak and not browser" -n0
 
-keys: $(DEV) ## what keys tests set, noted while they run, and docs/fluent-bit.md anew
-	$(PYTEST) --keys -m "not cluster and not crash and not soak and not s3 and not peers and not browser" -n0
+keys: $(DEV) ## what keys tests set, noted while they run (all, or TESTS="FILE ..."), and docs/fluent-bit.md anew
+	$(PYTEST) --keys -m "not cluster and not crash and not soak and not s3 and not peers and not browser" -n0 $(TESTS)
 	$(BIN)/python -m tests.config.reference_docs
 
 bench: $(DEV) ## the workloads beside their yardsticks, as whole processes

@@ -85,16 +85,23 @@ def _supported(key: Key) -> str:
 
 
 def _tested(title: str, key: Key, known: Known) -> str:
-    files = known.get(title, {}).get(key.name)
-    if files:
-        return _named(title, files)
-    if key.refused or without_effect(key):
+    if not _works(key) and not known.get(title, {}).get(key.name):
         return f"`{_GENERAL}`"
-    for other, keys in sections():
-        files = known.get(other, {}).get(key.name)
-        if files and any(one is key for one in keys):  # one declaration, and one piece of code behind it
-            return f"at {other.partition(' ')[2]}: {_named(other, files[:1])}"
-    return "**no test**"
+    found = _files(title, key, known)
+    if found is None:
+        return "**no test**"
+    other, files = found
+    return _named(title, files) if other == title else f"at {other.partition(' ')[2]}: {_named(other, files[:1])}"
+
+
+def _files(title: str, key: Key, known: Known) -> tuple[str, Sequence[str]] | None:
+    """(section, the test files that set the key there): its own, or another that has it from the same declaration, and
+    so the same piece of code behind it."""
+    others = (other for other, keys in sections() if any(one is key for one in keys))
+    for other in (title, *others):
+        if files := known.get(other, {}).get(key.name):
+            return other, files
+    return None
 
 
 def _named(title: str, files: Sequence[str]) -> str:
@@ -147,13 +154,24 @@ def tried() -> dict[str, dict[str, list[str]]]:
 def counts(known: Known) -> str:
     """How many keys there are of each kind, in one line."""
     rows = [(title, key) for title, keys in sections() for key in keys]
-    working = [(t, k) for t, k in rows if not k.refused and not without_effect(k)]
-    untested = sum(_tested(t, k, known).startswith("**") for t, k in working)
+    working, left = sum(map(_works, (key for _, key in rows))), len(untested(known))
     idle, refused = sum(without_effect(k) for _, k in rows), sum(bool(k.refused) for _, k in rows)
     return (
-        f"{len(rows)} keys: {len(working)} work, and tests set all but {untested} of them to something else than their "
-        f"default; {idle} are accepted without effect, {refused} are refused unless they have their default.\n"
+        f"{len(rows)} keys: {working} work, and tests set {f'all but {left}' if left else 'each'} of them to something "
+        f"else than its default; {idle} are accepted without effect, {refused} are refused unless they have their "
+        "default.\n"
     )
+
+
+def untested(known: Known) -> list[tuple[str, str]]:
+    """(section, key) of those that work, and that no test sets to anything."""
+    return [
+        (title, key.name) for title, keys in sections() for key in keys if _works(key) and not _files(title, key, known)
+    ]
+
+
+def _works(key: Key) -> bool:
+    return not key.refused and not without_effect(key)
 
 
 def written(page: str) -> str:

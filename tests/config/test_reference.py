@@ -12,7 +12,7 @@ from kubewitness.config.keys import Key, Options
 from kubewitness.config.service import SERVICE_KEYS
 from kubewitness.errors import UsageError
 from kubewitness.outputs.http import HttpOutput
-from tests.config.reference_docs import PAGE, PEER, sections, tried, unknown, without_effect, written
+from tests.config.reference_docs import PAGE, PEER, sections, tried, unknown, untested, without_effect, written
 from tests.tried import Recorder, entries, stale
 
 #: all keys of the peer's section service, and their defaults where ours are the same
@@ -97,6 +97,10 @@ def test_every_key_of_the_peers_plugins_is_declared_or_shown_as_unknown() -> Non
 def test_what_is_said_to_be_tested_can_be() -> None:
     wrong = [(*entry, stale(*entry)) for entry in entries(tried()) if stale(*entry)]
     assert wrong == [], "run `make keys`"
+
+
+def test_every_key_that_works_is_tried_by_a_test() -> None:
+    assert untested(tried()) == [], "write a test that fails when the key has no effect; `make keys TESTS=FILE`"
 
 
 def test_a_key_counts_as_set_when_a_test_gives_it_another_value_than_its_default() -> None:

@@ -37,6 +37,8 @@ class Idp(FarSide):
         self.asked: list[dict[str, str]] = []
         self.secret = "secret/1"
         self.public_key = ""
+        #: of assertions; "" is the address
+        self.audience = ""
 
     @property
     def url(self) -> str:
@@ -61,7 +63,8 @@ class Idp(FarSide):
         if "client_assertion" not in form:
             return (form["client_id"], form["client_secret"]) == ("shop logs", self.secret)
         assert form["client_assertion_type"] == "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-        claims = jwt.decode(form["client_assertion"], self.public_key, ["RS256"], audience=self.url)
+        audience = self.audience or self.url
+        claims = jwt.decode(form["client_assertion"], self.public_key, ["RS256"], audience=audience)
         assert claims["iss"] == claims["sub"] == form["client_id"]
         assert claims["exp"] - claims["iat"] == 120
         assert claims["jti"]
@@ -218,6 +221,9 @@ async def test_a_client_may_sign_with_its_key_and_name_its_certificate(tmp_path:
             "typ": "JWT",
             "x5t": base64.urlsafe_b64encode(thumbprint).rstrip(b"=").decode(),
         }
+        idp.audience = given["jwt_aud"] = "urn:tokens"
+        await sent(side, keys(idp, **{f"oauth2.{k}": v for k, v in given.items()}))
+        assert (side.tokens, idp.wrong) == (["token-1", "token-2"], [])
 
 
 async def test_the_token_endpoint_is_trusted_by_the_outputs_authority_and_always_verified(tmp_path: Path) -> None:
