@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from kubewitness.errors import KubewitnessError
 from kubewitness.record import Chunk
@@ -66,6 +66,15 @@ class Input(Protocol):
 
     def health(self) -> Mapping[str, object]:
         """For `status` and /metrics: numbers and strings (connected, last_record_us, lag_bytes, errors, ...)."""
+        ...
+
+
+@runtime_checkable
+class Counting(Protocol):
+    """An input that counts more than records and bytes, as Fluent Bit's plugin of its name does."""
+
+    def counted(self) -> Mapping[str, int]:
+        """What -> how many since it was made."""
         ...
 
 

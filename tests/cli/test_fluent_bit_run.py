@@ -233,7 +233,9 @@ def test_the_monitoring_port_counts_and_reloads(tmp_path: Path) -> None:
         it.wait_for(f"[http_server] listen iface=127.0.0.1 tcp_port={port}")
         wait_for(lambda: lines(tmp_path / "out.txt") == ["one", "two"], "two lines")
         wait_for(lambda: json.loads(got("/api/v1/metrics"))["output"]["file.0"]["proc_records"] == 2, "the count")
-        assert json.loads(got("/api/v1/metrics"))["input"] == {"tail.0": {"records": 2, "bytes": 8}}
+        files = {"files_opened": 1, "files_closed": 0, "files_rotated": 0, "long_line_skipped": 0}
+        assert json.loads(got("/api/v1/metrics"))["input"] == {"tail.0": {"records": 2, "bytes": 8, **files}}
+        assert 'fluentbit_logger_logs_total{message_type="error"} 0\n' in got("/api/v2/metrics/prometheus")
         assert 'fluentbit_output_proc_records_total{name="file.0"} 2\n' in got("/api/v2/metrics/prometheus")
         assert "kubewitness_pipeline_healthy 1\n" in got("/metrics")
         assert (got("/api/v1/health"), got("/healthz"), got("/readyz")) == ("ok\n",) * 3

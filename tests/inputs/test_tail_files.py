@@ -77,6 +77,25 @@ def test_what_is_renamed_for_good_is_read_on_where_it_was_when_its_name_comes_ba
     assert looks.lines == [b"1", b"2", b"3", b"4"]
 
 
+def test_files_are_counted_as_they_are_opened_rotated_and_closed(tmp_path: Path) -> None:
+    log = tmp_path / "0.log"
+    write(log, "1")
+    looks = Looks(log)
+    looks.look()
+    assert looks.files.counted() == {
+        "files_opened": 1, "files_closed": 0, "files_rotated": 0, "long_line_skipped": 0
+    }  # fmt: skip
+    log.rename(tmp_path / "0.log.20261122-210001")
+    write(log, "2")
+    looks.look()
+    counted = looks.files.counted()
+    assert (looks.lines, counted["files_opened"], counted["files_rotated"]) == ([b"1", b"2"], 2, 1)
+    looks.files.close()
+    assert looks.files.counted() == {
+        "files_opened": 2, "files_closed": 2, "files_rotated": 1, "long_line_skipped": 0
+    }  # fmt: skip
+
+
 def test_a_file_that_is_too_old_is_closed_and_goes_on_where_it_was(tmp_path: Path) -> None:
     log = tmp_path / "a.log"
     write(log, "1", "2")

@@ -12,7 +12,7 @@ from kubewitness.web.fluent_bit_api import FluentBitApi
 from kubewitness.web.fluent_bit_health import HealthWindow
 
 COUNTS = {
-    "input": {"tail.0": {"records": 57, "bytes": 18069}},
+    "input": {"tail.0": {"records": 57, "bytes": 18069, "files_opened": 4, "long_line_skipped": 1}},
     "filter": {"grep.0": {"records": 57, "bytes": 18069, "drop_records": 3, "add_records": 0, "emit_records": 0}},
     "output": {
         "http.0": {"proc_records": 54, "proc_bytes": 17118, "errors": 1, "retries": 2, "retries_failed": 0,
@@ -53,7 +53,7 @@ def told() -> Pipeline:
 @pytest.fixture
 def api(told: Pipeline) -> FluentBitApi:
     plugins = {"inputs": ["tail"], "filters": ["grep"], "outputs": ["http"]}
-    return FluentBitApi(told, plugins, lambda: "kubewitness_own 1\n", "node-1")
+    return FluentBitApi(told, plugins, lambda: "kubewitness_own 1\n", "node-1", lambda: {"error": 2, "warn": 0})
 
 
 def asked(api: FluentBitApi, path: str, method: str = "GET") -> tuple[str, str]:
@@ -110,6 +110,9 @@ def test_metrics_v2_are_what_dashboards_ask_for(api: FluentBitApi, path: str) ->
         'fluentbit_input_records_total{name="tail.0"} 57',
         'fluentbit_input_bytes_total{name="tail.0"} 18069',
         'fluentbit_input_ingestion_paused{name="tail.0"} 0',
+        'fluentbit_input_files_opened_total{name="tail.0"} 4',
+        'fluentbit_input_long_line_skipped_total{name="tail.0"} 1',
+        'fluentbit_logger_logs_total{message_type="error"} 2',
         'fluentbit_filter_drop_records_total{name="grep.0"} 3',
         'fluentbit_output_proc_records_total{name="http.0"} 54',
         'fluentbit_output_proc_bytes_total{name="http.0"} 17118',

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 
 from kubewitness.cli.pipeline_parts import Service
@@ -18,6 +19,19 @@ from kubewitness.web.monitor import Monitor
 _PLUGINS = {"inputs": sorted(INPUTS), "filters": sorted(FILTERS), "outputs": sorted(OUTPUTS)}
 #: seconds between two looks at what failed
 _EVERY = 1.0
+_LEVELS = ((logging.ERROR, "error"), (logging.WARNING, "warn"), (logging.INFO, "info"), (logging.DEBUG, "debug"))
+
+
+class LogCount(logging.Handler):
+    """Counts what the log says, by Fluent Bit's levels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines = dict.fromkeys(("error", "warn", "info", "debug", "trace"), 0)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        level = next((name for at, name in _LEVELS if record.levelno >= at), "trace")
+        self.lines[level] += 1
 
 
 class Monitoring:
@@ -27,7 +41,10 @@ class Monitoring:
         self._told = told
         self._health = health
         self._metrics = metrics
-        self._api = FluentBitApi(told, _PLUGINS, lambda: prometheus({"pipeline": health()}) + metrics())
+        self._logged = LogCount()
+        self._api = FluentBitApi(
+            told, _PLUGINS, lambda: prometheus({"pipeline": health()}) + metrics(), logged=lambda: self._logged.lines
+        )
         self._address: tuple[str, int] | None = None
         self._server: asyncio.Server | None = None
         self.window = HealthWindow()
@@ -43,6 +60,7 @@ class Monitoring:
         )
         if service.monitor != self._address:
             self.close()
+            logging.getLogger().addHandler(self._logged)
             await self._listen(service)
         while True:
             outputs = self._told.counts()["output"].values()
@@ -62,3 +80,4 @@ class Monitoring:
         if self._server is not None:
             self._server.close()
         self._server = self._address = None
+        logging.getLogger().removeHandler(self._logged)

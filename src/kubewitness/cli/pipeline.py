@@ -11,7 +11,7 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from kubewitness.cli.monitoring import Monitoring
 from kubewitness.cli.pipeline_parts import Parts, Service
 from kubewitness.config.state import StatePaths
 from kubewitness.config.tree import Tree
+from kubewitness.contracts import Counting
 from kubewitness.errors import StateError, UsageError
 from kubewitness.pipeline.counted import CountedSink
 from kubewitness.pipeline.feeds import Feed
@@ -222,7 +223,10 @@ class Pipeline:
     def counts(self) -> dict[str, dict[str, dict[str, int]]]:
         """What went through each part: {"input" | "filter" | "output": {name: {"records": ...}}}, since it was made."""
         parts = self._now.parts
-        inputs = {name: {"records": sink.records, "bytes": sink.bytes} for name, sink in self._inputs.items()}
+        inputs = {
+            name: {"records": sink.records, "bytes": sink.bytes, **_counted(source)}
+            for (name, sink), source in zip(self._inputs.items(), parts.inputs, strict=False)
+        }
         filters = {name: step for one in parts.all_filters for name, step in one.counts().items()}
         return {"input": inputs, "filter": filters, "output": self._supervisor.delivered()}
 
@@ -295,3 +299,7 @@ def _waits(service: Service) -> tuple[float, float]:
     first = options.seconds("scheduler.base") if options.given("scheduler.base") else 0.5
     longest = options.seconds("scheduler.cap") if options.given("scheduler.cap") else 60.0
     return first, max(first, longest)
+
+
+def _counted(source: object) -> Mapping[str, int]:
+    return source.counted() if isinstance(source, Counting) else {}

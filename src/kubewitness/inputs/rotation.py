@@ -97,6 +97,8 @@ class RotatedFile:
         #: what could not be found again: (inode, offset) of files that went away before they were read to their end
         self.lost: list[tuple[int, int]] = []
         self.truncations = 0
+        #: files that were opened, and how often the name got another one
+        self.opened = self.rotations = 0
         position = None
         if saved is not None:
             with contextlib.suppress(msgspec.MsgspecError):
@@ -169,6 +171,10 @@ class RotatedFile:
         return bool(self._files)
 
     @property
+    def open_files(self) -> int:
+        return len(self._files)
+
+    @property
     def has_rotated(self) -> bool:
         """Whether there are files that it was rotated to."""
         return len(self._names()) > 1
@@ -201,6 +207,7 @@ class RotatedFile:
         unpacked: Forwards | None = Gunzip(handle) if name.suffix == ".gz" else None
         if self._encoding:
             unpacked = Recoded(unpacked.pread if unpacked else partial(pread, handle), self._encoding)
+        self.opened += 1
         file = OpenFile(str(name), handle, stat.st_ino, grew=grew, unpacked=unpacked)
         if saved is not None:
             file.offset, file.print, file.print_bytes = saved.offset, saved.print, saved.print_bytes
@@ -237,6 +244,7 @@ class RotatedFile:
             if known:
                 os.close(handle)
                 continue
+            self.rotations += live and bool(self._files)
             self._files.append(self._file(name, handle, stat, grew=now))
         self._files.sort(key=lambda file: file.inode == self._live)
 

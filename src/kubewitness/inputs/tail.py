@@ -101,6 +101,9 @@ class Tail:
             "last_error": self._last_error or next(iter(files.unreadable.values()), ""),
         }
 
+    def counted(self) -> Mapping[str, int]:
+        return self._files.counted()
+
     async def run(self, sink: Sink) -> None:
         """Follows until cancelled, and reads what is there to its end before it obeys."""
         stop = asyncio.Event()

@@ -91,6 +91,9 @@ class FileSet:
     lost: int = 0
     unreadable: dict[str, str] = field(default_factory=dict)
     _turn: int = 0
+    #: of logs that are not followed any more
+    _opened: int = 0
+    _rotations: int = 0
 
     # --- which -------------------------------------------------------------------------------------------------------
 
@@ -250,7 +253,20 @@ class FileSet:
     def _is_old(self, target: Path) -> bool:
         return time.time() - target.stat().st_mtime > self.choice.ignore_older
 
+    def counted(self) -> dict[str, int]:
+        """Files opened, closed and rotated, long lines skipped."""
+        files = [one.file for one in list(self.followed.values())]
+        opened = self._opened + sum(file.opened for file in files)
+        return {
+            "files_opened": opened,
+            "files_closed": opened - sum(file.open_files for file in files),
+            "files_rotated": self._rotations + sum(file.rotations for file in files),
+            "long_line_skipped": self.skipped,
+        }
+
     def _close(self, one: Followed) -> None:
+        self._opened += one.file.opened
+        self._rotations += one.file.rotations
         one.file.close()
         self.followed.pop(one.target, None)
 

@@ -63,14 +63,20 @@ class Told(Protocol):
 
 
 class FluentBitApi:
-    """`own`: further metrics, as Prometheus text. `plugins`: kind -> names."""
+    """`own`: further metrics, as Prometheus text. `plugins`: kind -> names. `logged`: level -> lines in the log."""
 
     def __init__(
-        self, told: Told, plugins: Mapping[str, Sequence[str]], own: Callable[[], str] = str, host: str = ""
+        self,
+        told: Told,
+        plugins: Mapping[str, Sequence[str]],
+        own: Callable[[], str] = str,
+        host: str = "",
+        logged: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
         self._told = told
         self._plugins = plugins
         self._own = own
+        self._logged = logged
         self._host = host or socket.gethostname()
         self._started = time.time()
         self._paths: dict[str, Callable[[], Answer]] = {
@@ -144,6 +150,8 @@ class FluentBitApi:
             of_process("build_info", "gauge", "Version whose behaviour is followed.", 1,
                        {**host, "version": VERSION, "os": platform.system().lower()}),
             of_process("hot_reloaded_times", "gauge", "Number of reloads.", self._told.reloads, host),
+            Family("fluentbit_logger_logs_total", "counter", "Number of lines in the log.",
+                   [({"message_type": level}, n) for level, n in self._logged().items()]),
             *counters(counts),
             of_parts("input", "ingestion_paused", "Whether the input waits for room (1) or not (0).", paused),
             of_parts("input", "storage_overlimit", "Whether the queue is full for it (1) or not (0).", paused),

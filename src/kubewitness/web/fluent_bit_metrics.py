@@ -15,6 +15,10 @@ Counts = Mapping[str, Mapping[str, Mapping[str, int]]]
 _COUNTERS = {
     ("input", "records"): "Number of input records.",
     ("input", "bytes"): "Number of input bytes.",
+    ("input", "files_opened"): "Number of files that were opened.",
+    ("input", "files_closed"): "Number of files that were closed.",
+    ("input", "files_rotated"): "Number of files that were rotated.",
+    ("input", "long_line_skipped"): "Number of lines that were skipped because they are too long.",
     ("filter", "records"): "Number of records that a filter was given.",
     ("filter", "bytes"): "Number of bytes that a filter was given.",
     ("filter", "add_records"): "Number of records that a filter added.",
