@@ -6,9 +6,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.faults import MATRIX, PAGE, Matrix, fault, output_fault
+from tests.faults import MATRIX, PAGE, Matrix, fault, input_fault, output_fault
 
-__all__ = ["fault", "output_fault"]
+__all__ = ["fault", "input_fault", "output_fault"]
 
 # A busy machine makes inputs slowly and examples late; neither says anything about the code.
 settings.register_profile("kubewitness", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
@@ -30,7 +30,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("--reliability"):
-        items[:] = [item for item in items if {"fault", "output_fault"} & set(getattr(item, "fixturenames", ()))]
+        items[:] = [
+            item for item in items if {"fault", "input_fault", "output_fault"} & set(getattr(item, "fixturenames", ()))
+        ]
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

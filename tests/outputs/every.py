@@ -6,6 +6,7 @@ import asyncio
 import importlib
 import json
 import re
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,10 +14,13 @@ from typing import Any, ClassVar, cast
 
 import nats
 
+from kubewitness.config.state import state_paths
 from kubewitness.contracts import Output
+from kubewitness.inputs.made import RecordChunks
 from kubewitness.outputs import OUTPUTS
 from kubewitness.record import Chunk
-from tests.journal.helpers import numbered
+from kubewitness.store import Store
+from tests.journal.helpers import key_of, numbered
 from tests.outputs.kafka_broker import Broker
 from tests.outputs.sides import SIDES
 from tests.outputs.test_forward import Aggregator
@@ -41,8 +45,6 @@ class Far(ABC):
     idempotent = False
     #: nobody says what arrived: what is on its way when the connection breaks is lost
     unacknowledged = False
-    #: faults that it plays itself -> its name for them
-    own_faults: ClassVar[dict[str, str]] = {}
 
     def __init__(self, place: Path) -> None:
         self.place = place
@@ -55,14 +57,25 @@ class Far(ABC):
         """Its port."""
 
     @abstractmethod
-    def output(self) -> Output: ...
+    def keys(self) -> dict[str, str]:
+        """Of the output, so that it finds the far side behind the wire."""
 
-    def made(self, keys: dict[str, str]) -> Output:
-        return made(self.plugin, {**keys, **self.more})
+    def output(self) -> Output:
+        return made(self.plugin, {**self.keys(), **self.more})
 
     @abstractmethod
     async def numbers(self) -> list[int]:
         """Of the records that arrived, as often as they did."""
+
+    async def arrived(self, count: int) -> list[int]:
+        """The same, once there are so many: what nobody acknowledges is on its way when it is sent."""
+        found: list[int] = []
+        for _ in range(30):
+            found = await self.numbers()
+            if len(set(found)) >= count:
+                break
+            await asyncio.sleep(0.05)
+        return found
 
     async def stop(self) -> None:
         """Where there is something to stop."""
@@ -71,14 +84,13 @@ class Far(ABC):
     def chunk(self, numbers: Sequence[int]) -> Chunk:
         return numbered(*numbers)
 
-    def play(self, fault: str) -> None:
+    async def play(self, fault: str) -> None:
+        """Does it to what comes next."""
         raise NotImplementedError
 
 
 class Http(Far):
     """Those of `sides`."""
-
-    own_faults: ClassVar[dict[str, str]] = {"429": "429", "500": "500"}
 
     def __init__(self, place: Path) -> None:
         super().__init__(place)
@@ -93,9 +105,9 @@ class Http(Far):
         await self.side.stop()
         assert [w for w in self.side.wrong if "JSON" not in w] == []
 
-    def output(self) -> Output:
+    def keys(self) -> dict[str, str]:
         where = {k: v.replace(str(self.side.port), str(self.wire.port)) for k, v in self.side.where().items()}
-        return self.made({**where, "http.response_timeout": "200ms", **self.side.keys})
+        return {**where, "http.response_timeout": "200ms", **self.side.keys}
 
     def chunk(self, numbers: Sequence[int]) -> Chunk:
         return self.side.chunk(numbers)
@@ -103,8 +115,8 @@ class Http(Far):
     async def numbers(self) -> list[int]:
         return self.side.took
 
-    def play(self, fault: str) -> None:
-        self.side.faults.append(fault)
+    async def play(self, fault: str) -> None:
+        self.side.faults.append("partial" if (self.plugin, fault) == ("opentelemetry", "half") else fault)
 
 
 class Forward(Far):
@@ -117,34 +129,43 @@ class Forward(Far):
     async def stop(self) -> None:
         await self._side.__aexit__()
 
-    def output(self) -> Output:
-        return self.made({"port": str(self.wire.port), "net.io_timeout": "300ms"})
+    def keys(self) -> dict[str, str]:
+        return {"port": str(self.wire.port), "net.io_timeout": "300ms"}
 
     async def numbers(self) -> list[int]:
         return self._side.numbers
+
+    def chunk(self, numbers: Sequence[int]) -> Chunk:
+        """Of tags in turn: a batch is several messages."""
+        made = numbered(*numbers)
+        made.tag = f"audit.{numbers[0] // 10 % 2}"
+        return made
+
+    async def play(self, fault: str) -> None:
+        """Half: hangs up at the second message of a batch."""
+        self._side.faults.extend(["", "deaf"] if fault else [""])
 
 
 class Kafka(Far):
     plugin = "kafka"
     idempotent = True
-    own_faults: ClassVar[dict[str, str]] = {"429": "busy"}
 
     async def start(self) -> int:
-        self._broker = await Broker().__aenter__()
+        self._broker = await Broker(partitions=2).__aenter__()
         return self._broker.port
 
     async def stop(self) -> None:
         await self._broker.__aexit__()
 
-    def output(self) -> Output:
+    def keys(self) -> dict[str, str]:
         self._broker.port = self.wire.port  # what it says of itself
-        return self.made({"brokers": f"127.0.0.1:{self.wire.port}", "topics": "logs"})
+        return {"brokers": f"127.0.0.1:{self.wire.port}", "topics": "logs"}
 
     async def numbers(self) -> list[int]:
         return [json.loads(t.value)["n"] for t in self._broker.taken]
 
-    def play(self, fault: str) -> None:
-        self._broker.faults.append(fault)
+    async def play(self, fault: str) -> None:
+        self._broker.faults.append({"429": "busy", "500": "error"}.get(fault, fault))
 
 
 class Nats(Far):
@@ -152,6 +173,7 @@ class Nats(Far):
 
     plugin = "nats"
     idempotent = True
+    _lifting: asyncio.Task[None] | None = None
 
     async def start(self) -> int:
         self._server = Server(self.place)
@@ -165,17 +187,37 @@ class Nats(Far):
         return await nats.connect(f"nats://127.0.0.1:{self._server.port}", user="alice", password="pw")
 
     async def stop(self) -> None:
+        if self._lifting is not None:
+            await self._lifting
         await asyncio.to_thread(self._server.stop)
 
-    def output(self) -> Output:
-        keys = {
+    def keys(self) -> dict[str, str]:
+        return {
             "port": str(self.wire.port),
             "username": "alice",
             "password": "pw",
             "jetstream": "on",
             "subject": "faults.x",
+            "net.io_timeout": "1s",
         }
-        return self.made(keys)
+
+    async def play(self, fault: str) -> None:
+        """The stream is full for a while, at once or after five messages."""
+        if not fault or self._lifting is not None:
+            return
+        client = await self._client()
+        stream = client.jetstream()
+        info = await stream.stream_info("faults")
+        info.config.discard = "new"
+        info.config.max_msgs = info.state.messages + (5 if fault == "half" else 0)
+        await stream.update_stream(info.config)
+        self._lifting = asyncio.create_task(self._lift(client, stream, info.config))
+
+    async def _lift(self, client: Any, stream: Any, config: Any) -> None:
+        await asyncio.sleep(0.3)
+        config.max_msgs = -1
+        await stream.update_stream(config)
+        await client.close()
 
     async def numbers(self) -> list[int]:
         client = await self._client()
@@ -194,21 +236,22 @@ class S3(Far):
     async def stop(self) -> None:
         await self._bucket.__aexit__()
 
-    def output(self) -> Output:
-        keys = {"bucket": "b", "endpoint": f"http://127.0.0.1:{self.wire.port}", "store_dir": str(self.place / "s3")}
-        return self.made({**keys, "json_date_key": "false", "total_file_size": "50"})
+    def keys(self) -> dict[str, str]:
+        where = {"bucket": "b", "endpoint": f"http://127.0.0.1:{self.wire.port}", "store_dir": str(self.place / "s3")}
+        return {**where, "json_date_key": "false", "total_file_size": "50"}
 
     async def numbers(self) -> list[int]:
         lines = b"".join(self._bucket.objects.values()).splitlines()
         return [json.loads(line)["n"] for line in lines]
 
+    async def play(self, fault: str) -> None:
+        self._bucket.faults.append(fault)
+
 
 class Tcp(Far):
     plugin = "tcp"
     unacknowledged = True
-    keys: ClassVar[dict[str, str]] = {"format": "json_lines", "json_date_key": "false"}
-    #: how many records are waited for
-    expected = 60
+    form: ClassVar[dict[str, str]] = {"format": "json_lines", "json_date_key": "false"}
 
     async def start(self) -> int:
         self._listener = await Listener().start()
@@ -217,41 +260,84 @@ class Tcp(Far):
     async def stop(self) -> None:
         await self._listener.stop()
 
-    def output(self) -> Output:
-        return self.made({"port": str(self.wire.port), **self.keys})
+    def keys(self) -> dict[str, str]:
+        return {"port": str(self.wire.port), **self.form}
 
     async def numbers(self) -> list[int]:
-        numbers: list[int] = []
-        for _ in range(30):  # what was sent is on its way
-            text = b"\n".join(self._listener.connections).decode()
-            numbers = [int(n) for n in re.findall(r'\{"n":(\d+)\}', text)]
-            if len(set(numbers)) >= self.expected:
-                break
-            await asyncio.sleep(0.05)
-        return numbers
+        text = b"\n".join(self._listener.connections).decode()
+        return [int(n) for n in re.findall(r'\{"n":(\d+)\}', text)]
 
 
 class Syslog(Tcp):
     plugin = "syslog"
-    keys: ClassVar[dict[str, str]] = {"mode": "tcp"}
+    form: ClassVar[dict[str, str]] = {"mode": "tcp"}
 
 
-class File(Far):
+class Here(Far):
     """This machine; nothing stands before it."""
-
-    plugin = "file"
 
     async def start(self) -> int:
         return 0
 
-    def output(self) -> Output:
-        return self.made({"path": str(self.place), "file": "out", "format": "plain"})
+
+class File(Here):
+    plugin = "file"
+
+    def keys(self) -> dict[str, str]:
+        return {"path": str(self.place), "file": "out", "format": "plain"}
 
     async def numbers(self) -> list[int]:
         return [json.loads(line)["n"] for line in (self.place / "out").read_text().splitlines()]
 
 
+class Stdout(Here):
+    """Into a file. What a full disk or a kill cut off is no record."""
+
+    plugin = "stdout"
+
+    def output(self) -> Output:
+        self._file, self._before = (self.place / "stdout").open("a"), sys.stdout
+        sys.stdout = self._file
+        return super().output()
+
+    async def stop(self) -> None:
+        sys.stdout = self._before
+        self._file.close()
+
+    def keys(self) -> dict[str, str]:
+        return {}
+
+    async def numbers(self) -> list[int]:
+        return [int(n) for n in re.findall(r'\{"n":(\d+)\}', (self.place / "stdout").read_text())]
+
+
+class TheStore(Here):
+    plugin = "store"
+    idempotent = True
+
+    def keys(self) -> dict[str, str]:
+        return {"state": str(self.place / "store"), "flush_seconds": "1"}
+
+    def chunk(self, numbers: Sequence[int]) -> Chunk:
+        chunks = RecordChunks("test", "audit")
+        for n in numbers:
+            record = b'{"n":%d}' % n
+            chunks.add(record, 1_700_000_000_000_000_000, key=key_of(record))
+        return chunks.take()[0]
+
+    async def numbers(self) -> list[int]:
+        return await asyncio.to_thread(self._stored)
+
+    def _stored(self) -> list[int]:
+        store = Store(state_paths(str(self.place / "store")))
+        try:
+            with store.session() as session:
+                return [json.loads(str(row[0]))["n"] for row in session.query("select fields from logs")]
+        finally:
+            store.close()
+
+
 HTTP: dict[str, type[Far]] = {name: type(name, (Http,), {"plugin": name}) for name in SIDES}
 EVERY: dict[str, type[Far]] = {
-    **HTTP, **{far.plugin: far for far in (Forward, Kafka, Nats, S3, Tcp, Syslog, File)},
+    **HTTP, **{far.plugin: far for far in (Forward, Kafka, Nats, S3, Tcp, Syslog, File, Stdout, TheStore)},
 }  # fmt: skip

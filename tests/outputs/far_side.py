@@ -65,8 +65,10 @@ class FarSide(ABC):
         if fault == "429":
             return web.Response(status=429, headers={"Retry-After": "0"}, text="slow down")
         try:
-            answer = self.half(request, self.unpacked(request, body)) if fault == "half" else None
-            answer = answer or self.take(request, self.unpacked(request, body))
+            plain = self.unpacked(request, body)
+            answer = self.half(request, plain) if fault == "half" else None
+            answer = answer or (self.partial(request, plain) if fault == "partial" else None)
+            answer = answer or self.take(request, plain)
         except (AssertionError, KeyError, ValueError, TypeError, IndexError) as e:
             self.wrong.append(f"{type(e).__name__}: {e}")
             return web.Response(status=400, text=f"bad request: {e}")
@@ -89,7 +91,23 @@ class FarSide(ABC):
         """Checks a body and takes its records. AssertionError, KeyError, ValueError: it is not as published."""
 
     def half(self, request: web.Request, body: bytes) -> web.Response | None:
-        """Takes half of it and says so, where the protocol can."""
+        """Takes half of it and says so, where the protocol can, else that it was busy."""
+        half = self.halved(body)
+        if half is None:
+            return None
+        self.take(request, half)
+        return self.busy()
+
+    def halved(self, body: bytes) -> bytes | None:
+        """A body of the first half of the records, where a request has several."""
+        return None
+
+    def busy(self) -> web.Response:
+        """What it says when it has not taken all of it."""
+        return web.Response(status=500, text="internal error")
+
+    def partial(self, request: web.Request, body: bytes) -> web.Response | None:
+        """Takes half of it and will never take the other, where the protocol can say so."""
         return None
 
     def unpacked(self, request: web.Request, body: bytes) -> bytes:

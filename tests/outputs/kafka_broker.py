@@ -19,7 +19,7 @@ from aiokafka.record import MemoryRecords
 
 #: api key -> (lowest, highest) version
 _VERSIONS = {0: (0, 3), 3: (0, 1), 18: (0, 0), 17: (0, 0), 22: (0, 0)}
-TOO_LARGE, NOT_ENOUGH_REPLICAS = 10, 19
+TOO_LARGE, NOT_ENOUGH_REPLICAS, UNKNOWN = 10, 19, -1
 
 
 async def _frame(reader: asyncio.StreamReader) -> bytes:
@@ -35,9 +35,10 @@ class Taken(NamedTuple):
 
 
 class Broker:
-    """Faults, one for each Produce: "busy" (not enough replicas), "cut" (took it, hangs up)."""
+    """Faults, one for each Produce: "busy" (not enough replicas), "half" (so for every other partition), "error" (one
+    that it has no name for), "cut" (took it, hangs up)."""
 
-    def __init__(self, limit: int = 1 << 20, users: Mapping[str, str] | None = None) -> None:
+    def __init__(self, limit: int = 1 << 20, users: Mapping[str, str] | None = None, partitions: int = 1) -> None:
         self.port = 0
         #: names and passwords; with any, nothing is answered to who does not give one
         self.users = dict(users or {})
@@ -46,8 +47,9 @@ class Broker:
         self.taken: list[Taken] = []
         self.faults: deque[str] = deque()
         self._limit = limit
+        self._partitions = partitions
         self._producers = 0
-        self._next: dict[tuple[str, int], int] = {}
+        self._next: dict[tuple[str, int, int], int] = {}
         self._server: asyncio.Server | None = None
 
     async def __aenter__(self) -> Broker:
@@ -90,7 +92,8 @@ class Broker:
             return ApiVersionResponse_v0(0, [(k, *v) for k, v in _VERSIONS.items()])
         if key == 3:
             topics = MetadataRequest_v1.decode(body).topics or [] if version == 1 else []
-            parts = [(0, t, False, [(0, 0, 0, [0], [0])]) for t in topics]
+            places = [(0, partition, 0, [0], [0]) for partition in range(self._partitions)]
+            parts = [(0, t, False, places) for t in topics]
             return MetadataResponse_v1([(0, "127.0.0.1", self.port, None)], 0, parts)
         if key == 17:
             return SaslHandShakeResponse_v0(0, ["PLAIN"])
@@ -105,18 +108,21 @@ class Broker:
         answers = []
         for topic, partitions in request.topics:
             for partition, data in partitions:
-                error = NOT_ENOUGH_REPLICAS if fault == "busy" else self._take(topic, data)
+                if fault == "busy" or (fault == "half" and partition % 2):
+                    error = NOT_ENOUGH_REPLICAS
+                else:
+                    error = UNKNOWN if fault == "error" else self._take(topic, partition, data)
                 answers.append((topic, [(partition, error, 0, -1)]))
         return None if fault == "cut" else ProduceResponse_v3(answers, 0)
 
-    def _take(self, topic: str, data: bytes) -> int:
+    def _take(self, topic: str, partition: int, data: bytes) -> int:
         records = MemoryRecords(data)
         while (batch := records.next_batch()) is not None:
             assert batch.validate_crc()
             found = [Taken(topic, r.key, bytes(r.value), r.timestamp) for r in batch]
             if any(len(r.value) > self._limit for r in found):
                 return TOO_LARGE
-            who = (topic, batch.producer_id)
+            who = (topic, partition, batch.producer_id)
             if batch.base_sequence >= self._next.get(who, 0):  # else it came before
                 self._next[who] = batch.base_sequence + len(found)
                 self.taken += found

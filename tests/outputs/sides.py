@@ -47,6 +47,10 @@ class HttpSide(FarSide):
         self.took += numbers
         return web.Response(status=201)
 
+    def halved(self, body: bytes) -> bytes | None:
+        records = json.loads(body)
+        return json.dumps(records[: len(records) // 2]).encode()
+
 
 class EsSide(HttpSide):
     """The Bulk API: action and document in turn, an answer for each (Elasticsearch reference, "Bulk API")."""
@@ -120,12 +124,10 @@ class SplunkSide(HttpSide):
         assert request.path == "/services/collector/event", request.path
         if request.headers.get("Authorization") != "Splunk 11111111-2222":
             return web.json_response({"text": "Invalid token", "code": 4}, status=403)
-        events, text, at = [], body.decode(), 0
-        while at < len(text):
-            found, at = json.JSONDecoder(object_pairs_hook=no_repeats).raw_decode(text, at)
+        events = self._events(body)
+        for found in events:
             assert set(found) <= {"time", "host", "source", "sourcetype", "index", "fields", "event"}, found
             assert isinstance(found["time"], float | int)
-            events.append(found)
         for number, event in enumerate(events):
             if event["event"]["n"] in self.poison:
                 answer = {"text": "bad data format", "code": 6, "invalid-event-number": number}
@@ -133,6 +135,21 @@ class SplunkSide(HttpSide):
         self.events += events
         self.took += [event["event"]["n"] for event in events]
         return web.json_response({"text": "Success", "code": 0})
+
+    @staticmethod
+    def _events(body: bytes) -> list[dict[str, Any]]:
+        events, text, at = [], body.decode(), 0
+        while at < len(text):
+            found, at = json.JSONDecoder(object_pairs_hook=no_repeats).raw_decode(text, at)
+            events.append(found)
+        return events
+
+    def halved(self, body: bytes) -> bytes:
+        events = self._events(body)
+        return b"".join(json.dumps(event).encode() for event in events[: len(events) // 2])
+
+    def busy(self) -> web.Response:
+        return web.json_response({"text": "Server is busy", "code": 9}, status=503)
 
 
 class LokiSide(HttpSide):
@@ -157,6 +174,14 @@ class LokiSide(HttpSide):
         self.streams += found["streams"]
         self.took += numbers
         return web.Response(status=204)
+
+    def halved(self, body: bytes) -> bytes:
+        """Of each stream; what it has it keeps, and the whole request is refused."""
+        streams = [{**s, "values": s["values"][: len(s["values"]) // 2]} for s in strict_json(body)["streams"]]
+        return json.dumps({"streams": streams}).encode()
+
+    def busy(self) -> web.Response:
+        return web.Response(status=429, text="ingestion rate limit exceeded for stream")
 
     def _values(self, stream: dict[str, Any]) -> list[list[Any]]:
         assert set(stream) == {"stream", "values"}
@@ -200,6 +225,27 @@ class OtlpSide(HttpSide):
         answer = ExportLogsServiceResponse().SerializeToString()
         return web.Response(body=answer, content_type="application/x-protobuf")
 
+    def halved(self, body: bytes) -> bytes | None:
+        return None  # it is busy as a whole, or says what it will never take: `partial`
+
+    def partial(self, request: web.Request, body: bytes) -> web.Response:
+        from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
+            ExportLogsServiceRequest,
+            ExportLogsServiceResponse,
+        )
+
+        sent = ExportLogsServiceRequest.FromString(body)
+        count = 0
+        for scope in (scope for logs in sent.resource_logs for scope in logs.scope_logs):
+            half = len(scope.log_records) // 2
+            count += len(scope.log_records) - half
+            del scope.log_records[half:]
+        self.take(request, sent.SerializeToString())
+        answer = ExportLogsServiceResponse()
+        answer.partial_success.rejected_log_records = count
+        answer.partial_success.error_message = "bad"
+        return web.Response(body=answer.SerializeToString(), content_type="application/x-protobuf")
+
 
 class WebhookSide(HttpSide):
     """Any receiver of one document a request."""
@@ -219,6 +265,9 @@ class WebhookSide(HttpSide):
             return web.Response(status=400, text="that one is bad")
         self.took.append(int(found["said"]))
         return web.Response(status=200)
+
+    def halved(self, body: bytes) -> bytes | None:
+        return None  # a request is one document
 
 
 class SlackSide(WebhookSide):
@@ -321,6 +370,11 @@ class RemoteWriteSide(HttpSide):
             assert held == sorted(held), "out of order sample"
         self.families.update({m.metric_family_name: (m.type, m.help) for m in sent.metadata})
         return web.Response(status=204)
+
+    def halved(self, body: bytes) -> bytes:
+        sent = remote_write_messages.WriteRequest.FromString(body)
+        del sent.timeseries[len(sent.timeseries) // 2 :]
+        return bytes(sent.SerializeToString())
 
     def _series(self, series: Any) -> tuple[tuple[tuple[str, str], ...], list[tuple[int, float]]]:
         labels = tuple((label.name, label.value) for label in series.labels)

@@ -4,27 +4,32 @@ docs/reliability.md (`output_fault`)."""
 from __future__ import annotations
 
 import asyncio
+import json
 import resource
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kubewitness.contracts import Batch
+from kubewitness.journal import Journal
 from kubewitness.pipeline.backoff import Backoff
+from kubewitness.pipeline.committer import Committer
 from kubewitness.pipeline.delivery import DeliveryLoop
-from kubewitness.pipeline.feeds import MemoryQueue
+from kubewitness.pipeline.feeds import Feed, JournalFeed, MemoryQueue
 from kubewitness.pipeline.rejected import Rejected
 from tests.faults import OutputFault
-from tests.outputs.every import EVERY, Far, File
-from tests.outputs.fault_list import COMBINATIONS
+from tests.outputs.every import EVERY, Far, Here
+from tests.outputs.fault_list import COMBINATIONS, HERE
 from tests.outputs.wires import Wire
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(60)]
 
 ALL = list(range(60))
+#: a test of their own plays them; kill -9: tests/crash/test_every_output_kill.py
+APART = ("disk full", "kill -9")
 
 
 class Virtual(Backoff):
@@ -46,13 +51,14 @@ class Virtual(Backoff):
 
 
 class Run:
-    """One output that delivers, from memory."""
+    """One output that delivers, from memory unless a feed is given."""
 
-    def __init__(self, far: Far, place: Path, backoff: Backoff | None = None) -> None:
+    def __init__(self, far: Far, place: Path, backoff: Backoff | None = None, feed: Feed | None = None) -> None:
         self.far = far
         self.queue = MemoryQueue()
+        self.feed = feed or self.queue
         rejected = Rejected(place / "rejected")
-        self.loop = DeliveryLoop(far.output(), self.queue, "out", backoff or Backoff(0.005, 0.05), rejected=rejected)
+        self.loop = DeliveryLoop(far.output(), self.feed, "out", backoff or Backoff(0.005, 0.05), rejected=rejected)
 
     async def start(self) -> None:
         await self.loop.open()
@@ -69,7 +75,7 @@ class Run:
             await asyncio.sleep(0.005)
 
     async def end(self) -> dict[str, Any]:
-        self.queue.finish()
+        self.feed.finish()
         await self.task
         await self.loop.close()
         return self.loop.health()
@@ -135,13 +141,18 @@ async def of_its_own(far: Far, place: Path, fault: str) -> None:
     await run.start()
     await run.begun()
     for one in (fault, "", fault):
-        far.play(far.own_faults.get(one, one))
+        await far.play(one)
     await run.put(*ALL[10:])
-    assert (await run.end())["set_aside"] == 0
+    assert ((await run.end())["set_aside"] > 0) == may_refuse(far, fault)
+
+
+def may_refuse(far: Far, fault: str) -> bool:
+    """OTLP's partial success: what was not taken must not be sent again."""
+    return (far.plugin, fault) == ("opentelemetry", "half")
 
 
 async def clock_jumps(far: Far, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if not isinstance(far, File):
+    if not isinstance(far, Here):
         await far.wire.up()
     run = Run(far, place)
     await run.start()
@@ -157,15 +168,14 @@ async def clock_jumps(far: Far, place: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.fixture
-def full_disk() -> Iterator[Any]:
-    """A file cannot grow beyond so many bytes, until this is called."""
+def full_disk() -> Iterator[Callable[[int], None]]:
+    """From its call on no file can grow beyond so many bytes; at 0 any can again."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (150, hard))
-    yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size or soft, hard))
     resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-@pytest.mark.parametrize(("far", "fault"), [c for c in COMBINATIONS if c[1] != "disk full"], indirect=["far"])
+@pytest.mark.parametrize(("far", "fault"), [c for c in COMBINATIONS if c[1] not in APART], indirect=["far"])
 async def test_under_a_fault_every_record_arrives(
     far: Far, fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output_fault: OutputFault
 ) -> None:
@@ -180,17 +190,49 @@ async def test_under_a_fault_every_record_arrives(
         monkeypatch.undo()
     else:
         await of_its_own(far, tmp_path, fault)
+    kept = await far.arrived(len(ALL))
+    aside = set_aside(tmp_path) if may_refuse(far, fault) else []
     may_lose = far.unacknowledged and fault == "cut"
-    output_fault(far.plugin, fault, ALL, await far.numbers(), once=far.idempotent, may_lose=may_lose)
+    output_fault(far.plugin, fault, ALL, kept, once=far.idempotent, may_lose=may_lose, aside=aside)
 
 
-async def test_while_the_disk_is_full_records_wait(tmp_path: Path, full_disk: Any, output_fault: OutputFault) -> None:
-    far = File(tmp_path)
+def set_aside(place: Path) -> list[int]:
+    (file,) = (place / "rejected").iterdir()
+    return [json.loads(json.loads(line)["raw"])["n"] for line in file.read_text().splitlines()]
+
+
+@pytest.mark.parametrize("far", HERE, indirect=True)
+async def test_while_the_disk_that_it_writes_to_is_full_records_wait(
+    far: Far, tmp_path: Path, full_disk: Callable[[int], None], output_fault: OutputFault
+) -> None:
+    full_disk(150)
     run = Run(far, tmp_path)
     await run.start()
     await run.put(*ALL)
     while run.loop.state != "waiting":
         await asyncio.sleep(0.005)
-    full_disk()
+    full_disk(0)
     assert (await run.end())["set_aside"] == 0
-    output_fault("file", "disk full", ALL, await far.numbers(), once=True)
+    output_fault(far.plugin, "disk full", ALL, await far.numbers(), once=far.idempotent)
+
+
+@pytest.mark.parametrize("far", [o for o, f in COMBINATIONS if f == "disk full" and o not in HERE], indirect=True)
+async def test_while_the_disk_of_the_journal_is_full_and_the_far_side_away_inputs_wait(
+    far: Far, tmp_path: Path, full_disk: Callable[[int], None], output_fault: OutputFault
+) -> None:
+    with Journal(tmp_path / "journal.db") as journal:
+        committer = Committer(journal)
+        run = Run(far, tmp_path, feed=JournalFeed(journal, committer, poll=0.05))
+        await run.start()
+        await committer.put(Batch([far.chunk(ALL[:10])]))
+        full_disk(max(f.stat().st_size for f in tmp_path.glob("journal.db*")) + 30_000)
+        puts = [asyncio.create_task(committer.put(Batch([far.chunk(ALL[n : n + 10])]))) for n in range(10, 60, 10)]
+        while not committer.health()["waiting_for_room"]:
+            assert not all(put.done() for put in puts), "the disk was never full"
+            await asyncio.sleep(0.01)
+        await far.wire.up()
+        full_disk(0)
+        await asyncio.gather(*puts)
+        await committer.close()
+        assert (await run.end())["set_aside"] == 0
+    output_fault(far.plugin, "disk full", ALL, await far.arrived(len(ALL)), once=far.idempotent)

@@ -46,7 +46,11 @@ class Bucket(FarSide):
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         # the encoding is the object's, not the request's
         self.requests.append(request)
-        return self.take(request, await request.read())
+        body = await request.read()
+        if fault := self.faults.popleft() if self.faults else "":
+            status, code = (503, "SlowDown") if fault == "429" else (500, "InternalError")
+            return web.Response(status=status, text=f"<Error><Code>{code}</Code></Error>")
+        return self.take(request, body)
 
 
 class SignedBucket(Signed):

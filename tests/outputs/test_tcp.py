@@ -131,3 +131,25 @@ async def test_over_tls_with_a_connection_for_each_batch(tmp_path: Path) -> None
     with pytest.raises(Retry, match="certificate"):
         await TcpOutput({**keys, "tls": "on"}).write([Delivery(1, numbered(0))])
     await side.stop()
+
+
+async def test_what_was_sent_has_left_this_process() -> None:
+    """Killed right after a batch was taken for sent, the process must not have any of it still to write."""
+    taken = bytearray()
+
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while part := await reader.read(65536):
+            taken.extend(part)
+            await asyncio.sleep(0.001)
+        writer.close()
+
+    server = await asyncio.start_server(slow, "127.0.0.1", 0, limit=1024)
+    output = TcpOutput({"port": str(server.sockets[0].getsockname()[1]), "raw_message_key": "t"})
+    text = "x" * 8_000_000  # more than the kernel holds for both ends
+    await output.write([Delivery(1, logs(json.dumps({"t": text})))])
+    assert output._sender._streams is not None
+    output._sender._streams[1].transport.abort()  # as a kill does: what the kernel has still arrives, and nothing else
+    async with asyncio.timeout(20):
+        while len(taken) < len(text) + 1:
+            await asyncio.sleep(0.01)
+    server.close()

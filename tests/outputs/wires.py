@@ -15,6 +15,8 @@ class Wire:
     def __init__(self, target: int) -> None:
         self.target = target
         self.faults: deque[str] = deque()
+        #: bytes that came from the output
+        self.passed = 0
         with socket.socket() as s:
             s.bind(("127.0.0.1", 0))
             self.port: int = s.getsockname()[1]
@@ -44,6 +46,7 @@ class Wire:
 
     async def _sent(self, reader: asyncio.StreamReader, far: asyncio.StreamWriter, near: asyncio.StreamWriter) -> None:
         while data := await reader.read(65536):
+            self.passed += len(data)
             fault = self.faults.popleft() if self.faults else ""
             if fault == "slow":
                 await asyncio.sleep(0.5)

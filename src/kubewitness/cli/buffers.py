@@ -121,11 +121,20 @@ class Buffer(AbstractContextManager["Buffer"]):
                 log.warning("filter %s is no longer in %s; what it held comes when it is there again",
                             name.removeprefix(HELD), where)  # fmt: skip
 
-    def dropped(self) -> dict[str, int]:
-        """What a ring has dropped; empty where nothing is ever dropped."""
-        if not isinstance(self._queue, RingQueue):
+    def told(self) -> dict[str, int]:
+        """Of records in memory: how many would be lost with this process, and what a ring has dropped; empty where
+        records are in the journal."""
+        if self._queue is None:
             return {}
-        return {"drop_records": self._queue.dropped_records, "drop_bytes": self._queue.dropped_bytes}
+        told = self._queue.health()
+        return {
+            name: told[name] for name in ("held_records", "held_bytes", "drop_records", "drop_bytes") if name in told
+        }
+
+    def lost(self, output: str, wants: Callable[[str, str], bool]) -> int:
+        """Records in memory that this output has not delivered: at the end of the process they are gone."""
+        waiting = self._queue.undelivered(output) if self._queue is not None else ()
+        return sum(chunk.records for chunk in waiting if wants(chunk.table, chunk.tag))
 
     def health(self) -> dict[str, int]:
         """Chunks and bytes that wait, and how many bytes can."""

@@ -132,7 +132,7 @@ class Pipeline:
         self._noted(now)
         if self._before is None:
             buffer.forget_others(self._outputs(now), now.parts.held, now.tree.path)
-        supervisor.add_buffer(buffer.dropped)
+        supervisor.add_buffer(buffer.told)
         sink, feed, close = buffer.ends(options.seconds("flush"))
         self._add_inputs(supervisor, now.parts, CountedSink(sink))
         if close is not None:
@@ -151,7 +151,15 @@ class Pipeline:
             supervisor.hand_over()
         await supervisor.run(until_inputs_end=self._exit_on_eof)
         if self._next is None:
+            self._tell_losses(buffer)
             log.info("[engine] service has stopped (%d pending chunks)", buffer.health()["chunks"])
+
+    def _tell_losses(self, buffer: Buffer) -> None:
+        """What was in memory and is not delivered, at the very end."""
+        for output in self._now.parts.outputs:
+            if lost := buffer.lost(output.name, output.wants):
+                log.error("%s: %d records were only in memory (storage.type) and are not delivered: those that their "
+                          "input does not read again are lost", output.name, lost)  # fmt: skip
 
     @staticmethod
     def _outputs(now: Configuration) -> list[str]:

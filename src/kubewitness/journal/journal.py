@@ -12,7 +12,7 @@ from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 from kubewitness.contracts import Batch, Delivery, Taken
-from kubewitness.errors import StateError
+from kubewitness.errors import Full, StateError
 from kubewitness.journal import schema
 from kubewitness.journal.append import Append, add_count
 from kubewitness.journal.frames import Frame, Packed, pack
@@ -96,7 +96,8 @@ class Journal:
             if self._closed:
                 return
             self._closed = True
-            with schema.guarded(self.path):
+            # Where there is no room for the mark, the next start takes it for unclean, and checks it.
+            with contextlib.suppress(Full), schema.guarded(self.path):
                 try:
                     if not self.readonly:
                         self._con.execute("DELETE FROM opener WHERE token = ?", (self._token,))

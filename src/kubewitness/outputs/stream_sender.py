@@ -71,6 +71,8 @@ class StreamSender:
         if self._streams is None:
             async with self._failing("connect", self._connect_seconds):
                 self._streams = await self._connect()
+            # what waits in this process would be lost with it, and be taken for sent
+            self._streams[1].transport.set_write_buffer_limits(0)
             if self._greet is not None:
                 try:
                     await self._greet(self)

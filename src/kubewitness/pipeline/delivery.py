@@ -7,12 +7,13 @@ others for ever nor vanishes.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Sequence
 
 from kubewitness.contracts import Delivery, Output, Partly, Refusal
-from kubewitness.errors import KubewitnessError, Refused, Retry
+from kubewitness.errors import Full, KubewitnessError, Refused, Retry
 from kubewitness.pipeline.backlog import Backlog
 from kubewitness.pipeline.backoff import Backoff
 from kubewitness.pipeline.feeds import Feed
@@ -125,14 +126,26 @@ class DeliveryLoop:
                 await self._deliver(part)
                 self._seq = max(part[-1].seq, self._floor)
                 if clock() - moved > _MOVE_SECONDS:
-                    await self._feed.done(self._cursor, self._seq)
+                    await self._move()
                     moved = clock()
             else:
                 self._seq = max(found[-1].seq, self._floor)
+            await self._move()
         except asyncio.CancelledError:  # stopped: what is through must not come again
-            await self._feed.done(self._cursor, self._seq)
+            with contextlib.suppress(Full):  # unless there is no room on the disk to note it
+                await self._feed.done(self._cursor, self._seq)
             raise
-        await self._feed.done(self._cursor, self._seq)
+
+    async def _move(self) -> None:
+        """The cursor, to what is through. Waits while the disk has no room for that."""
+        while True:
+            try:
+                await self._feed.done(self._cursor, self._seq)
+                break
+            except Full as e:
+                await self._wait(str(e), None)
+        if self.state == "waiting":
+            self._recovered()
 
     async def _parts(self, found: Sequence[Delivery]) -> AsyncIterator[Sequence[Delivery]]:
         """What is wanted, in parts of about the size that the output asks for."""
@@ -171,7 +184,8 @@ class DeliveryLoop:
             log.error("%s: storage.total_limit_size (%d bytes) is reached: its oldest records are dropped until it "
                       "delivers again, counted as over_limit", self.name, self._backlog.limit)  # fmt: skip
         self._drop(sum(chunk.records for chunk in gone if chunk.seq > self._taken))
-        await self._feed.done(self._cursor, self._floor)
+        with contextlib.suppress(Full):  # the cursor passes it later
+            await self._feed.done(self._cursor, self._floor)
 
     def _drop(self, records: int) -> None:
         self._lost["over_limit"] += records

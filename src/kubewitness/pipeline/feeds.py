@@ -36,7 +36,8 @@ class Feed(Protocol):
         ...
 
     async def done(self, output: str, seq: int) -> None:
-        """The output has delivered everything up to seq, or does not want it any more; what follows is taken next."""
+        """The output has delivered everything up to seq, or does not want it any more; what follows is taken next.
+        Raises Full when there is no room on the disk to note it; it may be called again."""
         ...
 
     def waiting(self, after: int) -> Sequence[Waiting]:
@@ -253,7 +254,11 @@ class MemoryQueue:
         while self._due and self._due[0][0] <= everyone:
             due.update(self._due.popleft()[1])
         if due and self._durable is not None:
-            await asyncio.to_thread(self._durable.append, [Batch([], due)])
+            try:
+                await asyncio.to_thread(self._durable.append, [Batch([], due)])
+            except Full:
+                self._due.appendleft((everyone, due))
+                raise
 
     def _let_go(self) -> int:
         """Drops what every output has; returns the seq up to which that is so."""
@@ -263,6 +268,11 @@ class MemoryQueue:
         self._room.set()
         return everyone
 
+    def undelivered(self, output: str) -> Sequence[Waiting]:
+        """What this output has not delivered yet; none for one that never took anything from here."""
+        cursor = self._cursors.get(output)
+        return self.waiting(cursor.done) if cursor is not None else []
+
     def waiting(self, after: int) -> Sequence[Waiting]:
         held = [d for d in list(self._held) if d.seq > after]
         return [Waiting(d.seq, d.chunk.table, d.chunk.tag, len(d.chunk), len(d.chunk.data)) for d in held]
@@ -271,4 +281,10 @@ class MemoryQueue:
         self._waiters.finish()
 
     def health(self) -> dict[str, int]:
-        return {"stored": self._stored, "refused": self._refused, "held": len(self._held), "held_bytes": self._bytes}
+        return {
+            "stored": self._stored,
+            "refused": self._refused,
+            "held": len(self._held),
+            "held_records": sum(len(d.chunk) for d in self._held),
+            "held_bytes": self._bytes,
+        }

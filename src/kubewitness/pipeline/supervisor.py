@@ -63,7 +63,7 @@ class Supervisor:
         self._loops: list[DeliveryLoop] = []
         self._feeds: list[Feed] = []
         self._drains: list[Callable[[], Awaitable[None]]] = []
-        self._dropped: Callable[[], Mapping[str, int]] = dict
+        self._buffer: Callable[[], Mapping[str, int]] = dict
         self._filters: list[Callable[[], Mapping[str, object]]] = []
         self._stop = asyncio.Event()
         #: an input has said that the work is done
@@ -85,9 +85,9 @@ class Supervisor:
         """Filters run with the inputs; only what they tell, by name, is shown."""
         self._filters.append(health)
 
-    def add_buffer(self, dropped: Callable[[], Mapping[str, int]]) -> None:
-        """What is between inputs and outputs, where that drops records: how many."""
-        self._dropped = dropped
+    def add_buffer(self, told: Callable[[], Mapping[str, int]]) -> None:
+        """What is between inputs and outputs, where records can be lost there: how many are held, and were dropped."""
+        self._buffer = told
 
     def add_output(
         self,
@@ -287,7 +287,7 @@ class Supervisor:
             "filters": {name: told for health in self._filters for name, told in health().items()},
             "outputs": {loop.name: loop.health() for loop in self._loops},
             "services": {part.name: part.health() for part in self._services},
-            **({"buffer": dict(dropped)} if (dropped := self._dropped()) else {}),
+            **({"buffer": dict(told)} if (told := self._buffer()) else {}),
         }
 
 

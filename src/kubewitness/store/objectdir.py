@@ -47,6 +47,8 @@ class Access(NamedTuple):
     #: gives what obstore calls an S3Credential; any thread may call it
     credentials: Callable[[], Any] | None = None
     headers: tuple[tuple[str, str], ...] = ()
+    #: a request that fails is tried again for up to three minutes before that is told, else once
+    patient: bool = True
 
 
 _STANDARD = Access()
@@ -165,6 +167,8 @@ def _store(place: _Place, access: Access) -> S3Store:
         more["client_options"] = client
     if place.region:
         more["region"] = place.region
+    if not access.patient:
+        more["retry_config"] = {"max_retries": 1}
     return S3Store(place.bucket, **more)
 
 
