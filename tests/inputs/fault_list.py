@@ -11,13 +11,13 @@ FAULTS = ("kill -9", "kill -9, memory", "disk full", "clock jump", "cut", "slow"
 #: why a fault cannot be had, by kind
 REASONS = {
     "a": "it makes its records itself, of what is at that moment: nothing was said that could be lost",
-    "b": "there is no connection and no body that could break off",
+    "b": "what it reads comes from a program, in whole records",
     "c": "a datagram comes whole or not at all",
 }
 #: (input, fault) -> kind of the reason
 NOT_HAD: dict[tuple[str, str], str] = {
-    **{(i, f): "a" for i in MADE for f in FAULTS if f not in ("disk full", "clock jump")},
-    **{(i, "cut"): "b" for i in ("systemd",)},
+    **{(i, f): "a" for i in MADE for f in FAULTS},
+    **{(i, "cut"): "b" for i in ("exec", "systemd")},
     ("systemd", "slow"): "b",
     **{("udp", f): "c" for f in ("cut", "slow")},
 }
