@@ -239,7 +239,7 @@ def _table(
 
 def shown_cells(page: str, heading: str) -> dict[tuple[str, str], str]:
     """(name, fault) -> cell, of the table below this heading."""
-    found = {}
+    found: dict[tuple[str, str], str] = {}
     faults: list[str] = []
     for line in page.partition(f"\n# {heading}")[2].partition("\n# ")[0].splitlines():
         first, *cells = [cell.strip() for cell in line.strip("| ").split(" | ")]

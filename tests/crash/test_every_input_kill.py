@@ -101,9 +101,9 @@ async def heard(
 
 
 async def settled(side: Documents) -> None:
-    """Until nothing new has come for a while."""
+    """Until nothing new has come for a while, but from the command, which never stops."""
     before = -1
-    while before != (before := sum(map(len, side.numbers.values()))):
+    while before != (before := sum(len(found) for tag, found in side.numbers.items() if tag != "exec")):
         await asyncio.sleep(1.5)
 
 

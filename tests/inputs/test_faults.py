@@ -54,7 +54,7 @@ def source(talker: Talker) -> Input:
     module, name = INPUTS[talker.plugin]
     more: dict[str, Any] = {"fd": talker.reading} if isinstance(talker, Stdin) else {}
     if talker.plugin in ("tail", "stdin", "exec", "syslog"):
-        more["library"] = Library({}, {})
+        more["library"] = Library([], [])
     tag = {} if talker.plugin in ("http", "forward") else {"tag": talker.tag}
     return cast(Input, getattr(importlib.import_module(module), name)({**talker.keys(), **tag}, **more))
 
