@@ -242,7 +242,7 @@ def shown_cells(page: str, heading: str) -> dict[tuple[str, str], str]:
     found: dict[tuple[str, str], str] = {}
     faults: list[str] = []
     for line in page.partition(f"\n# {heading}")[2].partition("\n# ")[0].splitlines():
-        first, *cells = [cell.strip() for cell in line.strip("| ").split(" | ")]
+        first, *cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
         if line.startswith("| `"):
             found |= {(first.strip("`"), fault): cell for fault, cell in zip(faults, cells, strict=True)}
         elif line.startswith("| "):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from kubewitness.inputs import INPUTS
 from kubewitness.outputs import OUTPUTS as PLUGINS
 from tests.faults import PAGE, Fault, Matrix, reported, shown, shown_cells, shown_counts
+from tests.inputs import fault_list as inputs
 from tests.inputs.events_docs import FAULTS
 from tests.outputs import fault_list as outputs
 from tests.outputs.fault_list import OUTPUTS
@@ -19,7 +21,7 @@ def test_the_page_has_every_fault_that_a_test_plays_and_no_other() -> None:
 
 
 def test_nothing_on_the_page_is_lost_or_doubled() -> None:
-    page = PAGE.read_text(encoding="utf-8").partition("\n# Outputs")[0]
+    page = PAGE.read_text(encoding="utf-8").partition("\n# Inputs")[0]
     rows = [line.split(" | ") for line in page.splitlines() if line.startswith("| ")][1:]
     assert len(rows) > 40
     assert {(row[3], row[4]) for row in rows} == {("0", "0")}
@@ -37,6 +39,23 @@ def test_the_page_has_every_output_under_every_fault_or_says_why_not() -> None:
     assert set(counts) == set(outputs.COMBINATIONS), "run `make reliability`"
     assert {key for key, told in counts.items() if told.lost} <= {("syslog", "cut"), ("tcp", "cut")}
     assert {key for key, told in counts.items() if told.aside} == {("opentelemetry", "half")}
+
+
+def test_the_page_has_every_input_under_every_fault_or_says_why_not() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    cells = shown_cells(page, "Inputs")
+    assert set(cells) == {(i, f) for i in inputs.INPUTS for f in inputs.FAULTS}, "run `make reliability`"
+    assert {key: cell for key, cell in cells.items() if cell.startswith("–")} == {
+        key: f"– {letter}" for key, letter in inputs.NOT_HAD.items()
+    }, "run `make reliability`"
+    assert set(inputs.NOT_HAD.values()) == set(inputs.REASONS)
+    counts = shown_counts(page, "Inputs")
+    assert set(counts) == set(inputs.COMBINATIONS), "run `make reliability`"
+    assert {key for key, told in counts.items() if told.lost} <= inputs.MAY_LOSE
+    twice = {key for key, told in counts.items() if told.twice}
+    assert {fault for _, fault in twice} <= {"kill -9", "kill -9, memory"}
+    assert {name for name, fault in twice if fault == "kill -9"} <= {"http"}
+    assert {name.split()[0] for name in inputs.INPUTS} == set(INPUTS)
 
 
 def test_every_output_with_a_far_side_or_a_file_is_in_the_table() -> None:

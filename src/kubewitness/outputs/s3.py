@@ -73,7 +73,7 @@ KEYS = (
     Key("profile", doc="profile of the shared files; empty: AWS_PROFILE, else `default`"),
     Key("use_put_object", "bool", "off", _NOTHING + "what is larger than a part is sent in parts"),
     Key("send_content_md5", "bool", "off", _NOTHING + "requests are signed with their content's digest"),
-    Key("auto_retry_requests", "bool", "true", _NOTHING + "uploads are always tried again"),
+    Key("auto_retry_requests", "bool", "true", _NOTHING + "requests are always tried again"),
     Key("preserve_data_ordering", "bool", "true", _NOTHING + "it always is"),
     Key("retry_exhausted_action", default="quarantine", doc=_NOTHING + "uploads are tried until they work"),
     Key("quarantine_dir_limit_size", "size", "0", _NOTHING + "as `retry_exhausted_action`"),
