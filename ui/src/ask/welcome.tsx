@@ -16,9 +16,7 @@ export function recorded(status: Status): number {
 export function Welcome() {
   const [status, setStatus] = useState<Status | null>(null);
   const [error, setError] = useState<Error | null>(null);
-  useEvery(2500, () => {
-    get<Status>("/api/v1/status").then(setStatus, setError);
-  });
+  useEvery(2500, (signal) => get<Status>("/api/v1/status", {}, signal).then(setStatus, setError));
   if (!status) return error ? <Problem error={error} /> : <Busy busy>Looking at what is recorded …</Busy>;
   return recorded(status) ? <Examples status={status} /> : <Connect status={status} />;
 }

@@ -34,12 +34,22 @@ export function useAsk<T>(key: string | null, ask: (signal: AbortSignal) => Prom
   return state;
 }
 
-/** Calls now and then every `every` ms while the page is seen. */
-export function useEvery(every: number, act: () => void, active = true): void {
+/** a call that takes longer is given up: its connection may have died while the machine slept */
+const LONGEST_MS = 20_000;
+
+/** Calls now and then every `every` ms while the page is seen; never again before the call before has ended. */
+export function useEvery(every: number, act: (signal: AbortSignal) => Promise<void>, active = true): void {
   useEffect(() => {
     if (!active) return;
-    act();
-    const timer = setInterval(() => document.visibilityState === "visible" && act(), every);
+    let busy = false;
+    const call = async () => {
+      if (busy) return;
+      busy = true;
+      await act(AbortSignal.timeout(LONGEST_MS)).catch(() => {});
+      busy = false;
+    };
+    void call();
+    const timer = setInterval(() => document.visibilityState === "visible" && void call(), every);
     return () => clearInterval(timer);
   }, [every, active]);
 }

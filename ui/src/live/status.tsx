@@ -12,15 +12,15 @@ const EVERY_MS = 2000;
 export default function StatusView() {
   const [status, setStatus] = useState<Status | null>(null);
   const [error, setError] = useState<Error | null>(null);
-  useEvery(EVERY_MS, () => {
-    get<Status>("/api/v1/status").then(
+  useEvery(EVERY_MS, (signal) =>
+    get<Status>("/api/v1/status", {}, signal).then(
       (found) => {
         setStatus(found);
         setError(null);
       },
       (refused: Error) => setError(refused),
-    );
-  });
+    ),
+  );
   if (!status) return error ? <Problem error={error} /> : <Busy busy>Asking …</Busy>;
   return (
     <div class="status">

@@ -1,7 +1,8 @@
 // The log lines of an object, around a time: pages to both sides, a filter, and what arrives, followed.
 
 import { useEffect, useRef, useState } from "preact/hooks";
-import { address, get } from "../lib/api";
+import { get } from "../lib/api";
+import { type TailState, useTail } from "../lib/tail";
 import { zoneShort } from "../lib/time";
 import type { LogsAnswer, Row } from "../lib/types";
 import { Busy, Problem, several } from "../parts/small";
@@ -84,8 +85,9 @@ function Pages({ asked, at, newest }: PagesProps) {
   const first = pages[0];
   const last = pages.at(-1);
   const known = pages.flatMap((page) => page.rows);
-  const arrived = useArrivals(following && last ? last.words.concat(asked.q as string[]) : null, known);
-  const rows = [...known, ...arrived.rows];
+  const arrived = useTail(following && last ? last.words.concat(asked.q as string[]) : null, LINES * PAGES);
+  const ids = new Set(known.map((row) => row.id));
+  const rows = [...known, ...arrived.rows.filter((row) => !ids.has(row.id))];
   return (
     <>
       <p class="bar">
@@ -103,7 +105,7 @@ function Pages({ asked, at, newest }: PagesProps) {
           {following ? "Stop following" : "Follow"}
         </button>
         <span class="soft" role="status">
-          {busy ? "Asking …" : said(rows.length, last, arrived.state)}
+          {busy ? "Asking …" : said(rows.length, last, following ? SAID[arrived.state] : "")}
         </span>
       </p>
       <Problem error={error} />
@@ -118,6 +120,12 @@ function Pages({ asked, at, newest }: PagesProps) {
     </>
   );
 }
+
+const SAID: Record<TailState, string> = {
+  connecting: "connecting …",
+  following: "following",
+  away: "the server is away; trying again",
+};
 
 function said(n: number, last: LogsAnswer | undefined, state: string): string {
   const pods = last?.pods.length ? ` of ${several(last.pods.length, "pod")}` : "";
@@ -171,37 +179,4 @@ function nearest(rows: Row[], near: number): string | null {
     if (!best || Math.abs(Date.parse(row.when) - near) < Math.abs(Date.parse(best.when) - near)) best = row;
   }
   return best?.id ?? null;
-}
-
-/** What arrives of these lines while they are followed; nothing is asked for with words null. */
-function useArrivals(words: string[] | null, known: Row[]): { rows: Row[]; state: string } {
-  const [rows, setRows] = useState<Row[]>([]);
-  const [state, setState] = useState("");
-  const seen = useRef(new Set<string>());
-  for (const row of known) seen.current.add(row.id);
-  const key = words?.join("\0") ?? null;
-  useEffect(() => {
-    if (!words) return setState("");
-    const source = new EventSource(address("/api/v1/tail", { q: words }));
-    let held: Row[] = [];
-    source.onopen = () => setState("following");
-    source.onerror = () => setState("the server is away; trying again");
-    source.addEventListener("row", (event) => {
-      const row = JSON.parse(event.data) as Row;
-      if (seen.current.has(row.id)) return;
-      seen.current.add(row.id);
-      held.push(row);
-    });
-    const timer = setInterval(() => {
-      if (!held.length) return;
-      const fresh = held;
-      held = [];
-      setRows((old) => [...old, ...fresh].slice(-LINES * PAGES));
-    }, 250);
-    return () => {
-      source.close();
-      clearInterval(timer);
-    };
-  }, [key]);
-  return { rows, state };
 }

@@ -19,7 +19,7 @@ const SHAPES: [Shape, string][] = [
   ["version", "version seen by a watch"],
   ["review", "admission review"],
 ];
-const OUTCOMES = ["ok", "refused", "failed"];
+const OUTCOMES: Record<string, string> = { ok: "ok", refused: "refused, Warning", failed: "failed, error" };
 const STATES = ["pending", "running", "ready", "terminating", "exists", "unknown"];
 
 export function Legend() {
@@ -40,12 +40,12 @@ export function Legend() {
         </ul>
         <h3>How it ended</h3>
         <ul>
-          {OUTCOMES.map((outcome) => (
+          {Object.entries(OUTCOMES).map(([outcome, words]) => (
             <li key={outcome}>
               <Picture
                 paint={(pen) => draw(pen, "change", 10, 10, colourOf(outcome, "change", colours), colours.page)}
               />{" "}
-              {outcome}
+              {words}
             </li>
           ))}
           <li>
