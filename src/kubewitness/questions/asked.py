@@ -52,6 +52,7 @@ def about(command: str, verb: str, target: str, namespace: str, options: Mapping
     words.append(target)
     words += ["-n", namespace] if namespace else []
     words += [w for k in ("cluster", *_TAKES[command]) if k in params for w in (f"--{k}", str(params[k]))]
+    said += f" in cluster {options['cluster']}" if options.get("cluster") else ""
     sentence = f"Who or what {_DID.get(verb, verb)} {said}?" if verb else _SAID[command].format(said)
     return Question(command, f"/api/v1/{command}", params, shlex.join(words), sentence)
 

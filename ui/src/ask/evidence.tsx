@@ -2,7 +2,7 @@
 
 import { useState } from "preact/hooks";
 import { get } from "../lib/api";
-import { kubectlGet, named, searchId } from "../lib/objects";
+import { clusterOf, kubectlGet, named, searchId } from "../lib/objects";
 import type { RawRecord } from "../lib/types";
 import { useAsk } from "../lib/use";
 import { Busy, Copy, ObjectLink, Problem } from "../parts/small";
@@ -38,7 +38,7 @@ function Commands({ record }: { record: RawRecord }) {
   const found = named(object);
   return (
     <div class="bar">
-      {object && <ObjectLink object={object} />}
+      {object && <ObjectLink object={object} cluster={clusterOf(record.id)} />}
       <Copy text={record.raw}>Copy record</Copy>
       <Copy text={searchId(record.id)}>Copy kubewitness command</Copy>
       {found && <Copy text={kubectlGet(found)}>Copy kubectl command</Copy>}

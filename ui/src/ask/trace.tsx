@@ -1,5 +1,6 @@
 // What one request set off, as a tree.
 
+import { clusterOf } from "../lib/objects";
 import type { Certainty, Gap, Link } from "../lib/types";
 import { ObjectLink, Sure, Time, UserLink } from "../parts/small";
 
@@ -50,7 +51,8 @@ function Node({ node }: { node: TraceNode }) {
           {node.sentence} <Sure certainty={node.certainty} />
         </summary>
         <p class="soft facts">
-          <Time when={node.when} /> <UserLink user={node.actor} /> {node.action} <ObjectLink object={node.object} />
+          <Time when={node.when} /> <UserLink user={node.actor} /> {node.action}{" "}
+          <ObjectLink object={node.object} cluster={clusterOf(node.evidence[0] ?? "")} />
         </p>
         {node.children.length > 0 && (
           <ul class="tree">

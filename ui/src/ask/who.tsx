@@ -4,6 +4,7 @@ import { report } from "../lib/report";
 import { to } from "../lib/route";
 import { save } from "../lib/save";
 import type { Line, Root, WhoAnswer } from "../lib/types";
+import { LongList } from "../parts/long";
 import { Copy, ObjectLink, Sure, Time, UserLink } from "../parts/small";
 import { Chain } from "./chain";
 import { Changes } from "./changes";
@@ -62,7 +63,7 @@ function Facts({ answer }: { answer: WhoAnswer }) {
         <>
           <dt>root</dt>
           <dd>
-            <RootLine root={root} />
+            <RootLine root={root} cluster={answer.question.cluster} />
           </dd>
         </>
       )}
@@ -86,7 +87,7 @@ function Facts({ answer }: { answer: WhoAnswer }) {
   );
 }
 
-function RootLine({ root }: { root: Root }) {
+function RootLine({ root, cluster }: { root: Root; cluster: string }) {
   return (
     <>
       {root.user === null ? (
@@ -97,7 +98,7 @@ function RootLine({ root }: { root: Root }) {
         </strong>
       )}
       {root.acting_as && <> acting as {root.acting_as}</>} <span class="soft">({root.kind})</span>: {root.action}{" "}
-      <ObjectLink object={root.object} />
+      <ObjectLink object={root.object} cluster={cluster} />
     </>
   );
 }
@@ -138,19 +139,20 @@ function Actions({ answer, line }: { answer: WhoAnswer; line: Line }) {
 
 /** Candidates, missing records and gaps: as plain to see as the answer itself. */
 function Honest({ answer }: { answer: WhoAnswer }) {
-  const { candidates, missing, gaps } = answer;
+  const { question, candidates, missing, gaps } = answer;
   return (
     <>
       {candidates.length > 0 && (
         <section class="honest">
           <h2>It could also have been</h2>
-          <ul>
-            {candidates.map((root) => (
+          <LongList
+            items={candidates}
+            show={(root) => (
               <li key={`${root.user} ${root.when} ${root.object}`}>
-                <RootLine root={root} /> <Time when={root.when} />
+                <RootLine root={root} cluster={question.cluster} /> <Time when={root.when} />
               </li>
-            ))}
-          </ul>
+            )}
+          />
         </section>
       )}
       {missing.length > 0 && (
@@ -166,13 +168,14 @@ function Honest({ answer }: { answer: WhoAnswer }) {
       {gaps.length > 0 && (
         <section class="honest">
           <h2>When nothing was recorded</h2>
-          <ul>
-            {gaps.map((gap) => (
+          <LongList
+            items={gaps}
+            show={(gap) => (
               <li key={`${gap.source} ${gap.since}`}>
                 <strong>{gap.source}</strong>: <Time when={gap.since} /> to <Time when={gap.until} />: {gap.why}
               </li>
-            ))}
-          </ul>
+            )}
+          />
         </section>
       )}
     </>

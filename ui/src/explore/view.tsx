@@ -11,7 +11,7 @@ import { Busy, Copy, count, Problem } from "../parts/small";
 import { Saved } from "./saved";
 import "../styles/explore.css";
 
-const FIELDS = ["user", "verb", "resource", "namespace", "code", "ip", "user_agent", "reason"];
+const FIELDS = ["cluster", "user", "verb", "resource", "namespace", "code", "ip", "user_agent", "reason"];
 const ROWS = 100;
 
 export default function ExploreView() {
@@ -69,7 +69,7 @@ function FacetList({ words, add }: { words: string[]; add: (word: string) => voi
       <Busy busy={asked.busy && !asked.value} />
       <Problem error={asked.error} />
       {asked.value?.facets
-        .filter((facet) => facet.values.length)
+        .filter((facet) => facet.values.length > (facet.field === "cluster" ? 1 : 0))
         .map((facet) => {
           const most = Math.max(...facet.values.map((v) => v.count));
           return (
@@ -80,7 +80,9 @@ function FacetList({ words, add }: { words: string[]; add: (word: string) => voi
                   <li key={value}>
                     <button type="button" class="facet" onClick={() => add(wordOf(facet.field, value))}>
                       <span class="facet-bar" style={{ width: `${(100 * n) / most}%` }} />
-                      <span class="facet-value">{value}</span>
+                      <span class="facet-value" title={value}>
+                        {value.replace(/^system:serviceaccount:/, "…")}
+                      </span>
                       <span class="number">{count(n)}</span>
                     </button>
                   </li>

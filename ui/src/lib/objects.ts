@@ -14,6 +14,11 @@ export function named(object: string | null | undefined): Named | null {
   return third === undefined ? { kind, namespace: "", name: second } : { kind, namespace: second, name: third };
 }
 
+/** The cluster that a record's id names: `audit:prod/<auditID>/<stage>`; "" for what is no id. */
+export function clusterOf(id: string): string {
+  return /^[a-z]+:([^/]*)\//.exec(id)?.[1] ?? "";
+}
+
 /** The parameters that questions take for an object. */
 export function objectParams(found: Named, cluster?: string): Record<string, string> {
   return {

@@ -49,7 +49,8 @@ export function ObjectDetail({ params, part, versions, change, near = null }: Pr
   return (
     <article class="object-detail">
       <h1>
-        {kind}/{name} {params.namespace && <span class="soft">in {params.namespace}</span>}
+        {kind}/{name} {params.namespace && <span class="soft">in {params.namespace}</span>}{" "}
+        {params.cluster && <span class="soft">of cluster {params.cluster}</span>}
       </h1>
       <p class="bar">
         <a class="button" href={asking(`who ${words}`)}>

@@ -2,6 +2,7 @@
 
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Evidence } from "../ask/evidence";
+import { clusterOf } from "../lib/objects";
 import { zoneShort } from "../lib/time";
 import type { Row } from "../lib/types";
 import { ObjectLink, Time, UserLink } from "./small";
@@ -37,6 +38,7 @@ interface Props {
 export function Rows({ rows, caption, near = null }: Props) {
   const nearest = near === null ? null : nearestOf(rows, near);
   const [open, setOpen] = useState<string | null>(null);
+  const clusters = new Set(rows.map((row) => clusterOf(row.id)));
   return (
     <section class="scroll" aria-label={caption} tabIndex={0}>
       <table class="rows">
@@ -55,6 +57,7 @@ export function Rows({ rows, caption, near = null }: Props) {
             <Line
               key={row.id}
               row={row}
+              told={clusters.size > 1}
               marked={row.id === nearest}
               open={open === row.id}
               toggle={() => setOpen(open === row.id ? null : row.id)}
@@ -73,7 +76,17 @@ function nearestOf(rows: Row[], near: number): string | null {
   );
 }
 
-function Line({ row, open, toggle, marked }: { row: Row; open: boolean; toggle: () => void; marked: boolean }) {
+interface LineProps {
+  row: Row;
+  /** whether its cluster is told */
+  told: boolean;
+  marked: boolean;
+  open: boolean;
+  toggle: () => void;
+}
+
+function Line({ row, told, open, toggle, marked }: LineProps) {
+  const cluster = clusterOf(row.id);
   const line = useRef<HTMLTableRowElement>(null);
   useEffect(() => {
     if (marked) line.current?.scrollIntoView({ block: "center" });
@@ -88,8 +101,9 @@ function Line({ row, open, toggle, marked }: { row: Row; open: boolean; toggle: 
           {row.actor ? row.source === "audit" ? <UserLink user={row.actor} /> : row.actor : ""}
         </td>
         <td class="what-cell">
-          {row.action} {row.object && <ObjectLink object={row.object} />}
+          {row.action} {row.object && <ObjectLink object={row.object} cluster={cluster} />}
           <span class="soft">
+            {told && ` in ${cluster}`}
             {row.count > 1 && ` × ${row.count}`} {row.source}
           </span>
           <div class="said">{beside(row)}</div>

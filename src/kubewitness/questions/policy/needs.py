@@ -7,7 +7,8 @@ from typing import Literal
 
 import msgspec
 
-from kubewitness.questions.facts import WRITES, Session
+from kubewitness.questions.facts import WRITES as OF_ONE
+from kubewitness.questions.facts import Session
 from kubewitness.questions.operations import RECEIVED
 from kubewitness.questions.policy.cells import Cell
 from kubewitness.questions.policy.rules import LEVELS
@@ -16,6 +17,7 @@ from kubewitness.questions.times import Window
 Met = Literal["met", "part", "lower", "left-out", "unseen"]
 What = tuple[str, str, str]
 
+WRITES = (*OF_ONE, "deletecollection")
 _READS = ("get", "list", "watch")
 _CHANGES = ("update", "patch")
 
