@@ -1,12 +1,13 @@
-// The canvas and its hands: draws one frame when something moved, and moves by pointer, wheel and keys.
+// The canvas: what it shows, a frame drawn when something moved, pictures of the whole. hands.ts moves it.
 
 import type { States } from "../lib/types";
 import { type Colours, coloursNow } from "./colours";
-import { type Hit, hitAt } from "./hits";
+import { Hands } from "./hands";
+import type { Hit } from "./hits";
 import { type Line, type Model, visible } from "./model";
 import { paint } from "./paint";
 import { CanvasPen, SvgPen } from "./pen";
-import { AXIS, lineAt, mostTop, ROW, type Scene, seen, tOf } from "./scene";
+import { AXIS, mostTop, ROW, type Scene, seen, tOf } from "./scene";
 
 export interface Told {
   /** the window was moved to; `settled` once the hand rests */
@@ -28,14 +29,13 @@ export class BoardCanvas {
   private colours: Colours = coloursNow();
   private frame = 0;
   private pen: CanvasPen | null = null;
-  private drag: { x: number; y: number; moved: boolean } | null = null;
   private readonly resizing: ResizeObserver;
   /** of the last frames, ms: for measurements */
   readonly frames: number[] = [];
 
   constructor(
     private readonly canvas: HTMLCanvasElement,
-    private readonly told: Told,
+    readonly told: Told,
     model: Model,
   ) {
     this.scene = {
@@ -54,13 +54,7 @@ export class BoardCanvas {
     };
     this.resizing = new ResizeObserver(() => this.resize());
     this.resizing.observe(canvas);
-    canvas.addEventListener("pointerdown", this.down);
-    canvas.addEventListener("pointermove", this.move);
-    canvas.addEventListener("pointerup", this.up);
-    canvas.addEventListener("pointerleave", this.leave);
-    canvas.addEventListener("wheel", this.wheel, { passive: false });
-    canvas.addEventListener("dblclick", this.twice);
-    canvas.addEventListener("keydown", this.key);
+    new Hands(this, canvas);
   }
 
   destroy(): void {
@@ -183,7 +177,7 @@ export class BoardCanvas {
     return picture.convertToBlob({ type: "image/png" });
   }
 
-  // --- hands ---
+  // --- moves ---
 
   private moved(t0: number, t1: number): void {
     this.window(t0, t1);
@@ -204,102 +198,5 @@ export class BoardCanvas {
     const { t0, t1 } = this.scene;
     const by = (t1 - t0) * part;
     this.moved(t0 + by, t1 + by);
-  }
-
-  private readonly down = (event: PointerEvent) => {
-    if (event.button !== 0) return;
-    this.drag = { x: event.offsetX, y: event.offsetY, moved: false };
-    this.canvas.setPointerCapture(event.pointerId);
-  };
-
-  private readonly move = (event: PointerEvent) => {
-    const { scene, drag } = this;
-    if (drag) {
-      const dx = event.offsetX - drag.x;
-      const dy = event.offsetY - drag.y;
-      if (!drag.moved && Math.hypot(dx, dy) < 4) return;
-      this.drag = { x: event.offsetX, y: event.offsetY, moved: true };
-      this.told.hovered(null, 0, 0);
-      this.pan(-dx / (scene.width - scene.label));
-      this.scroll(scene.top - dy);
-      return;
-    }
-    const inside = event.offsetX >= scene.label && event.offsetY >= AXIS;
-    scene.hover = inside ? { x: event.offsetX, y: event.offsetY } : null;
-    this.told.hovered(inside ? hitAt(scene, event.offsetX, event.offsetY) : null, event.offsetX, event.offsetY);
-    this.redraw();
-  };
-
-  private readonly up = (event: PointerEvent) => {
-    const moved = this.drag?.moved;
-    this.drag = null;
-    if (moved || event.button !== 0) return;
-    const index = lineAt(this.scene, event.offsetY);
-    const line = this.scene.lines[index];
-    if (!line) return;
-    this.scene.chosen = index;
-    this.redraw();
-    const onArrow = event.offsetX < this.scene.label && event.offsetX < 24 + line.depth * 12;
-    if (line.children.length && (onArrow || (line.row === -1 && event.offsetX < this.scene.label))) this.toggle(line);
-    else this.told.opened(line, hitAt(this.scene, event.offsetX, event.offsetY));
-  };
-
-  private readonly leave = () => {
-    this.scene.hover = null;
-    this.told.hovered(null, 0, 0);
-    this.redraw();
-  };
-
-  private readonly twice = (event: MouseEvent) => {
-    if (event.offsetX >= this.scene.label) this.zoom(0.4, event.offsetX);
-  };
-
-  private readonly wheel = (event: WheelEvent) => {
-    event.preventDefault();
-    const step = event.deltaMode === WheelEvent.DOM_DELTA_LINE ? ROW : 1;
-    if (event.ctrlKey || event.metaKey) this.zoom(Math.exp((event.deltaY * step) / 300), event.offsetX);
-    else if (event.shiftKey || Math.abs(event.deltaX) > Math.abs(event.deltaY)) {
-      this.pan(((event.deltaX || event.deltaY) * step) / (this.scene.width - this.scene.label));
-    } else this.scroll(this.scene.top + event.deltaY * step);
-  };
-
-  private readonly key = (event: KeyboardEvent) => {
-    if (event.altKey || event.ctrlKey || event.metaKey) return;
-    const page = Math.max(1, Math.floor((this.scene.height - AXIS) / ROW) - 1);
-    const acts: Record<string, () => void> = {
-      ArrowLeft: () => this.pan(-0.1),
-      ArrowRight: () => this.pan(0.1),
-      "+": () => this.zoom(0.7),
-      "=": () => this.zoom(0.7),
-      "-": () => this.zoom(1 / 0.7),
-      ArrowDown: () => this.choose(this.scene.chosen + 1),
-      ArrowUp: () => this.choose(this.scene.chosen - 1),
-      PageDown: () => this.choose(this.scene.chosen + page),
-      PageUp: () => this.choose(this.scene.chosen - page),
-      Home: () => this.choose(0),
-      End: () => this.choose(this.scene.lines.length - 1),
-      " ": () => this.onChosen((line) => line.children.length && this.toggle(line)),
-      Enter: () => this.onChosen((line) => this.told.opened(line, null)),
-    };
-    const act = acts[event.key];
-    if (!act) return;
-    event.preventDefault();
-    act();
-  };
-
-  private onChosen(act: (line: Line) => void): void {
-    const line = this.scene.lines[this.scene.chosen];
-    if (line) act(line);
-  }
-
-  private choose(index: number): void {
-    const { scene } = this;
-    scene.chosen = Math.max(0, Math.min(scene.lines.length - 1, index));
-    const y = scene.chosen * ROW;
-    const room = scene.height - AXIS;
-    if (y < scene.top) this.scroll(y);
-    else if (y + ROW > scene.top + room) this.scroll(y + ROW - room);
-    this.told.chosen(scene.lines[scene.chosen] ?? null);
-    this.redraw();
   }
 }
