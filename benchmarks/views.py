@@ -88,6 +88,8 @@ def questions(server: Served) -> list[tuple[str, str, dict[str, Any]]]:
         ("histogram: refused", "histogram", {"q": "code>=400"}),
         ("states: 100 rows", "states", {"key": keys}),
         ("states: a pod", "states", pod),
+        ("policy: a day", "policy", {}),
+        ("logs: of a pod", "logs", pod),
         ("facets: everything", "facets", {}),
         ("facets: one namespace", "facets", {"q": f"ns={space}"}),
         ("complete: who evicted web-5", "complete", {"text": "who evicted web-5"}),

@@ -25,7 +25,7 @@ from tests.browser import stage
 from tests.browser.stage import Sheet
 from tests.browser.test_ask import drained
 from tests.browser.test_axe import problems
-from tests.browser.test_timeline import choose, timeline, until
+from tests.browser.test_timeline import timeline, until
 
 pytestmark = pytest.mark.browser
 
@@ -40,7 +40,7 @@ def recorded(folder: Path) -> Path:
     """The demo's state with 500 lines of the drained pod, one each 200 ms up to its end, and two findings."""
     state = stage.demo_state(folder / "state")
     lines = [f"{format_us(END - (LINES - n) * SECOND // 5)} stdout F {n}: {_SAID[n % 3]}\n" for n in range(LINES)]
-    lines += [f"{format_us(END)} stderr F panic: shutting down\n"]
+    lines += [f"{format_us(END + 2 * SECOND)} stderr F panic: shutting down\n"]
     containers = folder / "containers"
     containers.mkdir(parents=True)
     (containers / f"{POD['name']}_{POD['namespace']}_api-{'0123456789abcdef' * 4}.log").write_text("".join(lines))
@@ -56,7 +56,7 @@ def recorded(folder: Path) -> Path:
 def finding(severity: str, n: int) -> dict[str, Any]:
     return {
         "rule": ("pod-evicted-by-hand", "drain-during-rollout")[n],
-        "when": format_us(END + n * SECOND),
+        "when": format_us(END + (4 + n) * SECOND),
         "severity": severity,
         "title": "A pod was evicted",
         "actor": "alice",
@@ -87,21 +87,33 @@ def assert_accessible(page: Page) -> None:
     assert problems(page) == []
 
 
+#: where the canvas shows the last mark of a log line of a row
+_MARK = """(label) => {
+  const { scene } = kubewitnessTimeline, { marks, board } = scene.model;
+  const line = scene.lines.findIndex((l) => l.label === label);
+  const { row } = scene.lines[line];
+  const own = [...marks.t.keys()].slice(marks.start[row], marks.start[row + 1]);
+  const mark = own.filter((i) => board.types[marks.type[i]] === "log").at(-1);
+  kubewitnessTimeline.scroll(line * 22 - 100);
+  const part = (marks.t[mark] - scene.t0) / (scene.t1 - scene.t0);
+  return { x: scene.label + part * (scene.width - scene.label), y: 30 + line * 22 - scene.top + 11 };
+}"""
+
+
 def lines_in(page: Page) -> list[str]:
     return page.locator(".log-text").all_inner_texts()
 
 
 def test_marks_of_logs_and_findings_are_drawn_and_lead_to_the_lines_of_that_time(made: Sheet) -> None:
-    page = timeline(made)
+    page = timeline(made, f"#/timeline?q=namespace%3Dshop&from={(END - 60 * SECOND) // 1000}&to={END // 1000 + 9000}")
     types = "kubewitnessTimeline.scene.model.board.types"
     seen = f"new Set([...kubewitnessTimeline.scene.model.marks.type].map((t) => {types}[t]))"
     until(page, f"{seen}.has('log') && {seen}.has('finding')")
-    choose(page, f"Pod/{POD['name']}")
-    page.keyboard.press("Enter")
+    page.get_by_role("application").click(position=page.evaluate(_MARK, f"Pod/{POD['name']}"))
     detail = page.get_by_role("complementary", name="object")
-    detail.get_by_role("radio", name="logs").click()
-    expect(detail.locator(".log li").last).to_contain_text("panic: shutting down")
-    expect(detail.locator(".log li").last.locator(".log-sign")).to_contain_text("error")
+    expect(detail.get_by_role("radio", name="logs")).to_be_checked()
+    expect(detail.locator(".log li.marked")).to_contain_text("panic: shutting down")
+    expect(detail.locator(".log li.marked .log-sign")).to_contain_text("error")
     assert_accessible(page)
 
 

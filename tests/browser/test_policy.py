@@ -15,7 +15,7 @@ pytestmark = pytest.mark.browser
 
 def test_the_page_tells_what_is_missing_and_gives_a_policy_that_has_it(demo_page: Sheet, tmp_path: Path) -> None:
     page = demo_page.open("#/policy")
-    expect(page.locator(".tile").first).to_contain_text("10 of 12 recorded in full")
+    expect(page.locator(".tile").first).to_contain_text("12 of 14 recorded in full")
     needs = page.get_by_role("region", name="what who needs")
     lost = needs.locator("tr").filter(has_text="nodes that were lost")
     expect(lost).to_contain_text("too low")

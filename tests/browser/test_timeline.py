@@ -110,6 +110,8 @@ def test_everything_works_by_keyboard(demo_page: Sheet) -> None:
     expect(page.get_by_role("status").filter(has_text="Deployment/web,")).to_contain_text("marks")
     page.keyboard.press("Enter")
     expect(page.get_by_role("complementary", name="object")).to_contain_text("deployment/web")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("complementary", name="object")).to_have_count(0)
 
 
 def test_zooming_in_keeps_the_time_under_the_pointer(demo_page: Sheet) -> None:

@@ -1,8 +1,8 @@
 // Logging in where the server wants it: a token, kept by the browser in a cookie that scripts cannot read.
 
 import { signal } from "@preact/signals";
-import { useState } from "preact/hooks";
-import { get, loginNeeded, post } from "./lib/api";
+import { useEffect, useState } from "preact/hooks";
+import { get, loginNeeded, post, standing } from "./lib/api";
 import type { SessionInfo } from "./lib/types";
 import { useAsk } from "./lib/use";
 import { Problem } from "./parts/small";
@@ -55,6 +55,9 @@ export function Login() {
 export function SignedIn() {
   const session = useAsk(`${logins.value} ${loginNeeded.value}`, (s) => get<SessionInfo>("/api/v1/session", {}, s));
   const info = session.value;
+  useEffect(() => {
+    standing.value = info;
+  }, [info]);
   if (!info || info.login === "none" || loginNeeded.value) return null;
   const logout = async () => {
     await post("/api/v1/logout", {}).catch(() => null);

@@ -1,7 +1,7 @@
 // Facets and records: what there is, narrowed value by value. The filter is in the address; good ones can be saved.
 
 import { useState } from "preact/hooks";
-import { get, page } from "../lib/api";
+import { get, page, standing } from "../lib/api";
 import { quoted } from "../lib/objects";
 import { go, route, to } from "../lib/route";
 import type { Facets, Row } from "../lib/types";
@@ -11,7 +11,7 @@ import { Busy, Copy, count, Problem } from "../parts/small";
 import { Saved } from "./saved";
 import "../styles/explore.css";
 
-const FIELDS = ["cluster", "user", "verb", "resource", "namespace", "code", "ip", "user_agent", "reason"];
+const FIELDS = ["user", "verb", "resource", "namespace", "code", "ip", "user_agent", "reason"];
 const ROWS = 100;
 
 export default function ExploreView() {
@@ -61,15 +61,16 @@ export default function ExploreView() {
 }
 
 function FacetList({ words, add }: { words: string[]; add: (word: string) => void }) {
-  const asked = useAsk(words.join("\0"), (signal) =>
-    get<Facets>("/api/v1/facets", { fields: FIELDS.join(","), q: words, limit: 8 }, signal),
+  const fields = (standing.value?.clusters.length ?? 0) > 1 ? ["cluster", ...FIELDS] : FIELDS;
+  const asked = useAsk([...fields, ...words].join("\0"), (signal) =>
+    get<Facets>("/api/v1/facets", { fields: fields.join(","), q: words, limit: 8 }, signal),
   );
   return (
     <aside class="facets" aria-label="most frequent values">
       <Busy busy={asked.busy && !asked.value} />
       <Problem error={asked.error} />
       {asked.value?.facets
-        .filter((facet) => facet.values.length > (facet.field === "cluster" ? 1 : 0))
+        .filter((facet) => facet.values.length)
         .map((facet) => {
           const most = Math.max(...facet.values.map((v) => v.count));
           return (

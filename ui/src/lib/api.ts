@@ -1,12 +1,15 @@
 // The JSON API: the same answers as the command line's -o json. Addresses are relative, so any prefix works.
 
 import { signal } from "@preact/signals";
+import type { SessionInfo } from "./types";
 
 /** Values of a request's parameters; lists are repeated, empty ones left out. */
 export type Params = Record<string, string | number | boolean | string[] | null | undefined>;
 
 /** Set when the server wants a login. */
 export const loginNeeded = signal(false);
+/** Who asks, and which clusters are recorded; null until the server has said so. */
+export const standing = signal<SessionInfo | null>(null);
 /** Set when an answer left out what this user may not read. */
 export const restricted = signal(false);
 

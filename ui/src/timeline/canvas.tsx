@@ -9,7 +9,7 @@ import type { Board, BoardRow, States } from "../lib/types";
 import { several } from "../parts/small";
 import { BoardCanvas } from "./board";
 import type { Hit } from "./hits";
-import { type Grouping, type Line, modelOf } from "./model";
+import { type Grouping, type Line, type Model, modelOf } from "./model";
 
 interface Props {
   board: Board;
@@ -17,7 +17,7 @@ interface Props {
   t0: number;
   t1: number;
   moved: (t0: number, t1: number) => void;
-  opened: (row: BoardRow, near: { t: number; id: string } | null) => void;
+  opened: (row: BoardRow, near: { t: number; id: string; type: string } | null) => void;
 }
 
 /** letters of the rows that one request for states names: servers and proxies take lines of 8 kB */
@@ -43,7 +43,7 @@ export function CanvasView({ board, group, t0, t1, moved, opened }: Props) {
           const { model } = made.scene;
           const row = model.board.rows[hit?.marks.length ? hit.row : line.row];
           const mark = hit?.marks[0];
-          const near = mark === undefined ? null : { t: model.marks.t[mark] ?? 0, id: model.marks.id[mark] ?? "" };
+          const near = mark === undefined ? null : about(model, mark);
           if (row) told.current.opened(row, near);
         },
         scrolled: () => states(made),
@@ -111,6 +111,10 @@ export function CanvasView({ board, group, t0, t1, moved, opened }: Props) {
       </p>
     </section>
   );
+}
+
+function about({ marks, board }: Model, mark: number) {
+  return { t: marks.t[mark] ?? 0, id: marks.id[mark] ?? "", type: board.types[marks.type[mark] ?? 0] ?? "" };
 }
 
 const waiting = new WeakMap<BoardCanvas, number>();

@@ -12,7 +12,11 @@ interface Props {
 export function Detail({ close }: Props) {
   const params = route.value.params;
   const near = Number(params.get("near"));
-  const [part, setPart] = useState<Part>("history");
+  const asked = params.get("part") === "logs" ? "logs" : null;
+  const [part, setPart] = useState<Part>(asked ?? "history");
+  useEffect(() => {
+    if (asked) setPart(asked); // the mark of a log line was clicked
+  }, [asked, near]);
   const [versions, setVersions] = useState<{ from?: string | undefined; to?: string | undefined }>({});
   const object = {
     object: params.get("object") ?? "",
@@ -23,6 +27,11 @@ export function Detail({ close }: Props) {
   const name = JSON.stringify(object);
   // on a narrow page it is below the canvas
   useEffect(() => place.current?.scrollIntoView({ block: "nearest" }), [name]);
+  useEffect(() => {
+    const leave = (event: KeyboardEvent) => event.key === "Escape" && close();
+    addEventListener("keydown", leave);
+    return () => removeEventListener("keydown", leave);
+  });
   return (
     <aside class="detail" aria-label="object" ref={place}>
       <div class="bar">

@@ -120,7 +120,7 @@ function Window({ histogram, asked, group, change }: WindowProps) {
               t1={span.t1}
               moved={(t0, t1) => setSpan({ t0, t1 })}
               opened={(row, near) => {
-                if (row.name && row.kind !== "User") change(objectOf(row, near?.t ?? null));
+                if (row.name && row.kind !== "User") change(objectOf(row, near));
                 else if (near?.id) go("ask", { q: `search id=${near.id}` });
               }}
             />
@@ -128,7 +128,10 @@ function Window({ histogram, asked, group, change }: WindowProps) {
             <p>Nothing is recorded in this window.</p>
           ))}
         {object && (
-          <Detail close={() => change({ object: null, namespace: null, cluster: null, near: null })} change={change} />
+          <Detail
+            close={() => change({ object: null, namespace: null, cluster: null, near: null, part: null })}
+            change={change}
+          />
         )}
       </div>
     </>
@@ -136,12 +139,13 @@ function Window({ histogram, asked, group, change }: WindowProps) {
 }
 
 /** Opens the detail of an object; nameless rows are whole collections. */
-function objectOf(row: BoardRow, near: number | null): Record<string, string | null> {
+function objectOf(row: BoardRow, near: { t: number; type: string } | null): Record<string, string | null> {
   return {
     object: `${row.kind.toLowerCase()}/${row.name}`,
     namespace: row.namespace,
     cluster: row.cluster === "default" ? null : row.cluster,
-    near: near === null ? null : String(Math.round(near)),
+    near: near && String(Math.round(near.t)),
+    part: near?.type === "log" ? "logs" : null,
   };
 }
 
