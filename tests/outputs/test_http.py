@@ -90,6 +90,12 @@ async def test_msgpack_is_events_of_the_forward_protocol_with_whole_nanoseconds(
         assert (meta, record) == ({}, {"n": 1, "big": 1e20})
 
 
+async def test_half_a_surrogate_is_a_question_mark_where_records_are_encoded_again() -> None:
+    async with Plain() as side:
+        await send(side, chunk([b'{"a":"x\\ud800y","b":1e400}']), format="msgpack")
+        assert msgspec.msgpack.decode(side.bodies[0])[1] == {"a": "x?y", "b": float("inf")}
+
+
 async def test_the_tag_goes_into_a_header_and_each_tag_has_its_own_requests() -> None:
     async with Plain() as side:
         await send(side, tagged("a", 1), tagged("a", 2), tagged("b", 3), header_tag="X-Tag", json_date_key="false")

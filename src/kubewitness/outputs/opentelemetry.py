@@ -81,10 +81,10 @@ class OpentelemetryOutput:
         self._uri = "/" + opts.text("logs_uri").lstrip("/")
         self._format = opts.choice("format")
         self._size = opts.number("batch_size") or 1000
-        message = [path_of(opts.text(f"logs_{n}_message_key")) for n in
-                   ("trace_id", "span_id", "severity_text", "severity_number")]  # fmt: skip
+        message = {n: opts.text(f"logs_{n}_message_key") for n in
+                   ("trace_id", "span_id", "severity_text", "severity_number")}  # fmt: skip
         bodies = [path_of(p) for p in opts.lines("logs_body_key")]
-        self._places = self._otlp.Places(bodies, opts.flag("logs_body_key_attributes"), *message)
+        self._places = self._otlp.places(bodies, **message, attributes=opts.flag("logs_body_key_attributes"))
 
     def wants(self, chunk_table: str, tag: str) -> bool:
         return True
@@ -105,10 +105,10 @@ class OpentelemetryOutput:
             raise Partly(reason, refused=[Refusal(d, reason) for d in deliveries], after=0)
 
     def _body(self, deliveries: Sequence[Delivery]) -> bytes:
-        request = self._otlp.request_of(deliveries, self._places)
         if self._format == "json":
-            return msgspec.json.encode(self._otlp.as_json(request))
-        return bytes(request.SerializeToString())
+            return msgspec.json.encode(self._otlp.as_json(self._otlp.request_of(deliveries, self._places)))
+        body: bytes = self._otlp.body_of(deliveries, self._places)
+        return body
 
     def _rejected(self, answer: Answer) -> tuple[int, str]:
         """(records that a success says are rejected, why); Retry for what is no answer of OTLP."""

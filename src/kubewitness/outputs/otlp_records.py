@@ -4,16 +4,20 @@ model. Everything in this file needs `kubewitness[opentelemetry]`."""
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import msgspec
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest, ExportLogsServiceResponse
 
 from kubewitness.contracts import Delivery
 from kubewitness.formats.accessor import MISSING, Path, path_of, value_at
 from kubewitness.outputs.lines import objects
-from kubewitness.outputs.records import fields_of, stamps_ns
+from kubewitness.outputs.otlp_values import any_value, attributes, map_value, members_of
+from kubewitness.outputs.records import stamps_ns
 from kubewitness.outputs.varint import varint
+
+_FIXED = struct.Struct("<Q").pack
 
 
 class Places(NamedTuple):
@@ -26,23 +30,41 @@ class Places(NamedTuple):
     span_id: Path
     severity_text: Path
     severity_number: Path
+    #: the names at which they begin: a record that has none of them has no ids and no severity
+    marks: frozenset[str | int]
+
+
+def places(
+    bodies: Sequence[Path], trace_id: str, span_id: str, severity_text: str, severity_number: str, *, attributes: bool
+) -> Places:
+    """Of accessors, as users write them. UsageError for one that is none."""
+    trace, span, text, number = map(path_of, (trace_id, span_id, severity_text, severity_number))
+    marks = frozenset(path.steps[0] for path in (trace, span, text, number))
+    return Places(bodies, attributes, trace, span, text, number, marks)
 
 
 #: the whole record is the body; the rest where OpenTelemetry's own names say
-PLAIN = Places([], False, *map(path_of, ("$TraceId", "$SpanId", "$SeverityText", "$SeverityNumber")))
+PLAIN = places([], "$TraceId", "$SpanId", "$SeverityText", "$SeverityNumber", attributes=False)
 
 
 def request_of(deliveries: Sequence[Delivery], places: Places) -> ExportLogsServiceRequest:
-    request = ExportLogsServiceRequest()
-    records = request.resource_logs.add().scope_logs.add().log_records
+    made: ExportLogsServiceRequest = ExportLogsServiceRequest.FromString(body_of(deliveries, places))
+    return made
+
+
+def body_of(deliveries: Sequence[Delivery], places: Places) -> bytes:
+    """The request's bytes, as the library would serialize it."""
+    made: list[bytes] = []
     for delivery in deliveries:
         chunk = delivery.chunk
+        observed = max(0, chunk.received_us * 1000)
+        behind = b"\x59" + _FIXED(observed) if observed else b""
         for line, ns in zip(objects(chunk), stamps_ns(chunk), strict=True):
-            record = records.add()
-            record.time_unix_nano = max(0, ns)
-            record.observed_time_unix_nano = max(0, chunk.received_us * 1000)
-            _fill(record, fields_of(line), places)
-    return request
+            record = _record(line, ns, places, behind)
+            made += (b"\x12", varint(len(record)), record)
+    scope = b"".join(made)
+    resource = b"\x12" + varint(len(scope)) + scope
+    return b"\x0a" + varint(len(resource)) + resource
 
 
 def rejected(body: bytes) -> tuple[int, str]:
@@ -69,23 +91,41 @@ def as_json(request: ExportLogsServiceRequest) -> dict[str, Any]:
     return made
 
 
-def _fill(record: Any, fields: dict[str, Any], places: Places) -> None:
-    text = value_at(fields, places.severity_text)
-    if isinstance(text, str):
-        record.severity_text = text
-    number = value_at(fields, places.severity_number)
-    if isinstance(number, int) and 1 <= number <= 24:
-        record.severity_number = number
-    record.trace_id = _id(value_at(fields, places.trace_id), 16)
-    record.span_id = _id(value_at(fields, places.span_id), 8)
+def _record(line: bytes, ns: int, places: Places, behind: bytes) -> bytes:
+    """One LogRecord, its fields in the order of their numbers. `behind`: the last of them."""
+    members = members_of(line)
+    time = b"\x09" + _FIXED(ns) if ns > 0 else b""
+    marked = not places.marks.isdisjoint(members)
+    if not marked and not places.bodies:
+        body = map_value(members)
+        return b"%b\x2a%b%b%b" % (time, varint(len(body)), body, behind)
+    number, text, ids = _marks(members, places) if marked else (b"", b"", b"")
+    body, rest = _body(members, places)
+    return b"".join((time, number, text, b"\x2a", varint(len(body)), body, rest, ids, behind))
+
+
+def _marks(members: dict[str, msgspec.Raw], places: Places) -> tuple[bytes, bytes, bytes]:
+    """Fields: severity's number, its text, and the ids."""
+    number, text = value_at(members, places.severity_number), value_at(members, places.severity_text)
+    ids = b""
+    for tag, path, length in ((b"\x4a", places.trace_id, 16), (b"\x52", places.span_id, 8)):
+        if raw := _id(value_at(members, path), length):
+            ids += tag + varint(length) + raw
+    encoded = text.encode("utf-8", "replace") if isinstance(text, str) else b""
+    return (
+        b"\x10" + varint(number) if type(number) is int and 1 <= number <= 24 else b"",
+        b"\x1a" + varint(len(encoded)) + encoded if encoded else b"",
+        ids,
+    )
+
+
+def _body(members: dict[str, msgspec.Raw], places: Places) -> tuple[bytes, bytes]:
+    """(AnyValue of the body, fields of the attributes)."""
     for path in places.bodies:
-        body = value_at(fields, path)
-        if body is not MISSING:
-            _put(record.body, body)
-            if places.attributes:
-                _put_all(record.attributes, {k: v for k, v in fields.items() if k != path.steps[0]})
-            return
-    _put(record.body, fields)
+        found = value_at(members, path)
+        if found is not MISSING:
+            return any_value(found), attributes(members, path.steps[0]) if places.attributes else b""
+    return map_value(members), b""
 
 
 def _id(value: Any, length: int) -> bytes:
@@ -95,68 +135,3 @@ def _id(value: Any, length: int) -> bytes:
     except ValueError:
         return b""
     return raw if len(raw) == length else b""
-
-
-def _put(target: Any, value: Any) -> None:
-    """A value as AnyValue, encoded here and read by the library: its setters cost more than half as much again."""
-    target.MergeFromString(_any_value(value))
-
-
-def _put_all(target: Any, fields: Mapping[str, Any]) -> None:
-    for key, value in fields.items():
-        pair = target.add()
-        pair.key = key
-        _put(pair.value, value)
-
-
-# --- the wire format of AnyValue (opentelemetry-proto, common/v1/common.proto) ---
-
-_DOUBLE = struct.Struct("<d").pack
-#: encoded keys; records have few different ones
-_keys: dict[str, bytes] = {}
-_KEYS_LIMIT = 10_000
-
-
-def _text(value: str) -> bytes:
-    # protobuf refuses lone surrogates, which JSON may hold
-    raw = value.encode("utf-8", "replace")
-    return varint(len(raw)) + raw
-
-
-def _key(name: str) -> bytes:
-    found = _keys.get(name)
-    if found is None:
-        if len(_keys) >= _KEYS_LIMIT:
-            _keys.clear()
-        found = _keys[name] = b"\x0a" + _text(name) + b"\x12"
-    return found
-
-
-def _any_value(value: Any) -> bytes:
-    kind = type(value)
-    if kind is str:
-        raw: bytes = value.encode("utf-8", "replace")
-        return b"\x0a" + varint(len(raw)) + raw
-    if kind is int:
-        if -(1 << 63) <= value < 1 << 63:
-            return b"\x18" + varint(value & 0xFFFF_FFFF_FFFF_FFFF)
-        return b"\x21" + _DOUBLE(value)
-    if kind is dict:
-        pairs: list[bytes] = []
-        for name, inner in value.items():
-            encoded = _any_value(inner)
-            key = _keys.get(name) or _key(name)
-            size = varint(len(encoded))
-            pairs += (b"\x0a", varint(len(key) + len(size) + len(encoded)), key, size, encoded)
-        body = b"".join(pairs)
-        return b"\x32" + varint(len(body)) + body
-    if kind is list:
-        items: list[bytes] = []
-        for item in value:
-            encoded = _any_value(item)
-            items += (b"\x0a", varint(len(encoded)), encoded)
-        body = b"".join(items)
-        return b"\x2a" + varint(len(body)) + body
-    if kind is bool:
-        return b"\x10\x01" if value else b"\x10\x00"
-    return b"\x21" + _DOUBLE(value) if kind is float else b""

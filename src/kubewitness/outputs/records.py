@@ -23,8 +23,8 @@ def fields_of(line: bytes) -> dict[str, Any]:
     """A record's object, decoded."""
     try:
         found = _decode(line)
-    except msgspec.ValidationError:  # a number that no float holds
-        found = json.loads(line)
+    except msgspec.DecodeError:  # a number that no float holds, or half a surrogate, which no encoding holds
+        found = json.loads(json.dumps(json.loads(line), ensure_ascii=False).encode("utf-8", "replace"))
     return found if isinstance(found, dict) else {"log": found}
 
 
