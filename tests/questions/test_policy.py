@@ -7,9 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from kubewitness.config.state import StatePaths
+from kubewitness.formats.scope import Scope
 from kubewitness.questions.policy import PolicyAnswer, PolicyQuestion, ask, suggestion
 from kubewitness.questions.policy.rules import Asked, Policy, policy_of
-from kubewitness.store import Session
+from kubewitness.store import Session, Store
 from tests.fixtures_demo import Demo
 from tests.questions.builder import CONTROLLERS, Trail
 from tests.questions.recordings import imported, lines_of, only_requests, without_bodies, written
@@ -101,6 +103,17 @@ def test_the_first_rule_that_fits_counts_as_in_the_api_server() -> None:
     assert policy.records("ResponseComplete", 2) == "Request"
     assert policy.records("ResponseStarted", 2) == policy.records("RequestReceived", 4) == "None"
     assert policy.records("ResponseComplete", None) == "None"
+
+
+def test_who_may_read_only_pods_is_told_of_the_needs_about_pods(demo_state: StatePaths) -> None:
+    scope = Scope("default", within=frozenset({("shop", "", "pods")}))
+    store = Store(demo_state)
+    with store.session(scope=scope) as session:
+        answer = told(session)
+    store.close()
+    assert {r.resource for r in answer.resources} == {"pods"}
+    assert all(name.startswith("pods") for n in answer.needs for name in n.resources)
+    assert need(answer, "pods").state == "met"
 
 
 def test_secrets_with_bodies_are_a_danger_and_without_are_none(trail: Trail, opened: Opened) -> None:

@@ -23,6 +23,8 @@ from kubewitness.web.server import Server
 class NothingRecorded:
     """A session of an empty store."""
 
+    scope: Scope | None = None
+
     def query(self, sql: str, params: Any = (), /) -> list[tuple[Any, ...]]:
         return []
 

@@ -19,6 +19,12 @@ class Scope(msgspec.Struct, frozen=True):
     anywhere: frozenset[tuple[str, str]] = frozenset()
     within: frozenset[tuple[str, str, str]] = frozenset()
 
+    def reads(self, group: str, resource: str) -> bool:
+        """Whether records about a resource may be read anywhere."""
+        if self.everything or (group, resource) in self.anywhere:
+            return True
+        return any((g, r) == (group, resource) for _, g, r in self.within)
+
     @property
     def namespaces(self) -> list[str]:
         """The namespaces of which something may be read."""

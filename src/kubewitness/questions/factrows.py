@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import msgspec
 
 from kubewitness.formats.names import kind_of_resource
+from kubewitness.formats.scope import Scope
 from kubewitness.questions.model import Actor
 from kubewitness.questions.operations import Course
 from kubewitness.questions.targets import Ref, action_text
@@ -27,6 +28,11 @@ SWITCHING_PROTOCOLS = 101
 
 class Session(Protocol):
     """The part of the store's session that questions use."""
+
+    @property
+    def scope(self) -> Scope | None:
+        """What its user may read; None for everything."""
+        ...
 
     def query(self, sql: str, params: Any = (), /) -> list[tuple[Any, ...]]: ...
 

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar
 
 from kubewitness.errors import KubewitnessError
+from kubewitness.formats.scope import Scope
 from kubewitness.questions.facts import RawPointer, Session
 
 #: Questions answered at the same time; more wait. Each holds a database connection and a thread.
@@ -48,6 +49,10 @@ class _Watched:
     def __init__(self, inner: OpenSession, stopped: threading.Event) -> None:
         self._inner = inner
         self._stopped = stopped
+
+    @property
+    def scope(self) -> Scope | None:
+        return self._inner.scope
 
     def query(self, sql: str, params: Any = (), /) -> list[tuple[Any, ...]]:
         return self._ended(lambda: self._inner.query(sql, params))

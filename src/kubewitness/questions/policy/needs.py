@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from kubewitness.formats.scope import Scope
 from kubewitness.questions.facts import WRITES as OF_ONE
 from kubewitness.questions.facts import Session
 from kubewitness.questions.operations import RECEIVED
@@ -114,9 +115,16 @@ class NeedAnswer(msgspec.Struct):
 
 
 def judged(session: Session, cluster: str, window: Window, found: Sequence[Cell]) -> list[NeedAnswer]:
-    """Every need, and how far it is met by what was counted."""
+    """Every need, and how far it is met by what was counted. What may not be read is not judged: it is hidden, and not
+    missing."""
     signs = _signs(session, cluster, window)
-    return [_judge(need, found, signs) for need in NEEDS]
+    readable = [_readable(need, session.scope) for need in NEEDS]
+    return [_judge(need, found, signs) for need in readable if need.what]
+
+
+def _readable(need: Need, scope: Scope | None) -> Need:
+    what = tuple(w for w in need.what if scope is None or scope.reads(*w[:2]))
+    return msgspec.structs.replace(need, what=what)
 
 
 def _judge(need: Need, found: Sequence[Cell], signs: dict[tuple[str, str], int]) -> NeedAnswer:
