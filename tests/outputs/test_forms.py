@@ -80,5 +80,5 @@ async def test_ltsv_and_templates_are_one_line_a_record(tmp_path: Path) -> None:
 
 
 def test_keys_that_are_not_built_say_so() -> None:
-    with pytest.raises(UsageError, match="'rotate' is not supported: not built yet; rotate with logrotate"):
-        FileOutput({"rotate": "on"})
+    with pytest.raises(UsageError, match="'enable_strftime' is not supported: not built yet; `rotate` rotates by size"):
+        FileOutput({"enable_strftime": "on"})

@@ -13,6 +13,7 @@ from pathlib import Path
 from kubewitness.config.keys import Key, Options
 from kubewitness.contracts import Delivery
 from kubewitness.errors import Retry, UsageError
+from kubewitness.outputs.file_rotation import Rotation
 from kubewitness.outputs.lines import json_lines, tagged_lines
 from kubewitness.outputs.text_forms import csv_header, csv_lines, delimiter, ltsv_lines, template_lines
 from kubewitness.record import Chunk
@@ -23,8 +24,8 @@ _TAIL = 16 * 1024 * 1024
 _TAGGED = re.compile(rb"[^\s{]+(?:: (?=\[)|:?\Z)")
 
 
-#: why the keys of dynamic names and rotation are not taken
-_LATER = "not built yet; rotate with logrotate, a moved file is begun anew"
+#: why the keys of dynamic names are not taken
+_LATER = "not built yet; `rotate` rotates by size, and a file that is moved away is begun anew"
 
 KEYS = (
     Key("path", doc="directory; empty: the current one"),
@@ -36,11 +37,13 @@ KEYS = (
     Key("csv_column_names", "bool", "false", "a new file begins with the names of the first record's keys"),
     Key("template", default="{time} {message}", doc="a line; `{KEY}` stands for a value, `{time}` for the time"),
     Key("mkdir", "bool", "false", "makes the directory"),
-    Key("rotate", "bool", "false", "only off", refused=_LATER),
+    Key("rotate", "bool", "false", "a file that has `rotate_max_size` is put aside before more is written"),
+    Key("rotate_max_size", "size", "100M", "bytes"),
+    Key("rotate_max_files", "int", "7", "so many of those put aside are kept of each file"),
+    Key("rotate_gzip", "bool", "true", "and packed"),
     Key("enable_strftime", "bool", "false", "only off", refused=_LATER),
-    *(Key(name, doc="accepted, without effect: see `rotate` and `enable_strftime`") for name in ("rotate_max_size",
-        "rotate_max_files", "rotate_gzip", "max_dynamic_files", "on_missing_field", "on_limit_reached",
-        "fallback_path", "fallback_file")),
+    *(Key(name, doc="accepted, without effect: see `enable_strftime`") for name in ("max_dynamic_files",
+        "on_missing_field", "on_limit_reached", "fallback_path", "fallback_file")),
 )  # fmt: skip
 
 
@@ -65,6 +68,7 @@ class FileOutput:
             self._directory.mkdir(parents=True, exist_ok=True)
         if not self._directory.is_dir():
             raise UsageError(f"{what}: directory {self._directory} does not exist; create it, or set `mkdir: on`")
+        self._rotation = Rotation(what, opts) if opts.flag("rotate") else None
         self._open: dict[str, int] = {}
 
     def wants(self, chunk_table: str, tag: str) -> bool:
@@ -82,7 +86,7 @@ class FileOutput:
         for name, chunks in self._by_file(deliveries):
             path = self._directory / name
             try:
-                fd = self._descriptor(path)
+                fd = self._rotated(path)
                 parts = [self._lines(chunk) for chunk in chunks]
                 if self._header is not None and os.fstat(fd).st_size == 0:
                     parts.insert(0, self._header(chunks[0], self._by))
@@ -94,6 +98,15 @@ class FileOutput:
         """(file name, its chunks), neighbours of one file together."""
         for name, group in groupby(deliveries, lambda d: self._file or d.chunk.tag.replace("/", "_")):
             yield name, [d.chunk for d in group]
+
+    def _rotated(self, path: Path) -> int:
+        """The open file, put aside before if it is large enough."""
+        fd = self._descriptor(path)
+        if self._rotation is None or os.fstat(fd).st_size < self._rotation.size:
+            return fd
+        os.close(self._open.pop(path.name))
+        self._rotation.put_aside(path)
+        return self._descriptor(path)
 
     def _descriptor(self, path: Path) -> int:
         """The open file, opened again when somebody moved it away (rotation)."""
