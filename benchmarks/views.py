@@ -15,6 +15,7 @@ import os
 import re
 import subprocess
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
@@ -36,8 +37,11 @@ class Served:
 
     def ask(self, path: str, **params: Any) -> Any:
         query = urllib.parse.urlencode(params, doseq=True)
-        with urllib.request.urlopen(f"{self._address}api/v1/{path}?{query}", timeout=60) as answer:
-            return json.load(answer)
+        try:
+            with urllib.request.urlopen(f"{self._address}api/v1/{path}?{query}", timeout=60) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as e:
+            raise RuntimeError(f"{path}: {e.read()[:300].decode()}") from e
 
     def cpu_ms(self) -> float:
         fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
@@ -62,6 +66,18 @@ def served(state: Path) -> Iterator[Served]:
             process.terminate()
 
 
+def warmed(server: Served) -> None:
+    """Waits until the server has made what it keeps of large files: until it is idle for some seconds."""
+    begin, before, idle = time.monotonic(), -1.0, 0
+    while idle < 6:
+        time.sleep(0.5)
+        now = server.cpu_ms()
+        idle = idle + 1 if now - before < 30 else 0
+        before = now
+    wall = time.monotonic() - begin
+    print(f"started and ready after {wall:.0f} s, {before / 1000:.1f} CPU s, {server.peak_mb():.0f} MB\n")
+
+
 def questions(server: Served) -> list[tuple[str, str, dict[str, Any]]]:
     """Name, path, parameters."""
     evicted = next(e for e in server.ask("examples") if e["question"].startswith("who evicted"))
@@ -73,7 +89,7 @@ def questions(server: Served) -> list[tuple[str, str, dict[str, Any]]]:
     minutes = {"since": f"{day}12:00:00Z", "until": f"{day}12:05:00Z"}
     owner = server.ask("board", q=f"ns={space}", rows=500)["rows"]
     named = next((r["owner"] for r in owner if r["owner"]), "Deployment/web")
-    keys = [r["key"] for r in owner][:100]
+    keys = [r["key"] for r in owner if r["kind"] and r["name"]][:100]
     return [
         ("board: everything", "board", {}),
         ("board: everything, by user", "board", {"group": "user"}),
@@ -118,8 +134,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="questions whose name holds this")
     args = parser.parse_args()
     with served(args.state) as server:
-        time.sleep(1)
-        server.ask("session")
+        warmed(server)
         asked = [q for q in questions(server) if args.only in q[0]]
         print("| question | CPU ms | wall ms | first: CPU | wall | kB | peak MB |\n|---|---|---|---|---|---|---|")
         for name, path, params in asked:

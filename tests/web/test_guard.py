@@ -31,7 +31,7 @@ class NothingRecorded:
     def raw(self, pointers: Any, /) -> list[bytes]:
         return []
 
-    def summary(self, table: str, select: str, /) -> str | None:
+    def summary(self, table: str, select: str, /, *, make: bool = True) -> str | None:
         return None
 
     def interrupt(self) -> None:

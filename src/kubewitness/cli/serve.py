@@ -23,6 +23,9 @@ from kubewitness.cli.options import add_state, new_cluster, paths_of
 from kubewitness.config.state import StatePaths
 from kubewitness.errors import UsageError
 
+#: memory (MB) of all questions that run; what is more is spilled into the state's tmp
+_MEMORY_MB = 224
+
 if TYPE_CHECKING:
     from kubewitness.app import Serving
     from kubewitness.inputs.server_tls import TlsFiles
@@ -104,8 +107,9 @@ async def serve(paths: StatePaths, serving: Serving) -> int:
     """Serves a state until SIGINT or SIGTERM."""
     from kubewitness.app import server_of
     from kubewitness.store import Store
+    from kubewitness.store.session import Limits
 
-    store = Store(paths)
+    store = Store(paths, Limits(memory_mb=_MEMORY_MB))
     server = server_of(store, serving, lambda: health_of(paths))
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -19,10 +19,14 @@ from kubewitness.questions.marks import (
     OUTCOMES,
     TABLES,
     TYPES,
+    USER_KEY,
+    USERS_OF,
     MarkTable,
     Part,
     bin_width,
+    bin_widths,
     by_minutes,
+    in_order,
     parts_of,
     window_of,
 )
@@ -37,7 +41,6 @@ _MOST_IDS = 20_000
 _WIDER = 6
 
 Group = Literal["owner", "node", "user"]
-_USER_KEY = "(hash(cluster, {actor}) >> 1)::BIGINT"
 
 
 class BoardQuestion(msgspec.Struct):
@@ -117,18 +120,17 @@ def ask(session: Session, question: BoardQuestion) -> BoardAnswer:
         raise UsageError(f"group {question.group!r}: owner, node or user")
     parts = parts_of(question.filter, reads=question.reads)
     if question.group == "user":
-        parts = [p for p in parts if p.marks.type in (0, 5)]
+        parts = [p for p in parts if p.marks.type in USERS_OF]
     window = window_of(session, question.filter)
     if window is None or not parts:
         return BoardAnswer(None, None)
-    kept = None
-    if not question.reads and question.group != "user":
-        kept = by_minutes(session, question.filter, parts, window, bin_width(*window, question.bins))
+    users, width = question.group == "user", bin_width(*window, question.bins)
+    kept = by_minutes(session, question.filter, parts, window, width, reads=question.reads, users=users)
     if kept is not None:
         answer = _board(session, question, kept[0], kept[1])
         if answer.level == "bins":
             return answer
-    return _board(session, question, parts, window)
+    return _board(session, question, in_order(session, question.filter, parts), window)
 
 
 def _board(session: Session, question: BoardQuestion, parts: list[Part], window: tuple[int, int]) -> BoardAnswer:
@@ -149,7 +151,9 @@ def _board(session: Session, question: BoardQuestion, parts: list[Part], window:
 
 
 def _key(marks: MarkTable, group: Group) -> str:
-    return _USER_KEY.format(actor=marks.actor) if group == "user" else marks.key
+    if marks.key == "key":  # of minutes: it is told there
+        return marks.key
+    return USER_KEY.format(actor=marks.actor) if group == "user" else marks.key
 
 
 def _listed(rows: list[_Row]) -> str:
@@ -170,11 +174,11 @@ def _union(parts: list[Part], select: str, group: Group, more: str = "", keys: s
 
 
 def _count(session: Session, question: BoardQuestion, parts: list[Part], answer: BoardAnswer) -> list[_Row]:
-    select = "{key} AS key, sum({count})::BIGINT AS n, {records} AS records"
-    inner, params = _union(parts, select, question.group, "GROUP BY 1")
+    inner, params = _union(parts, "{key} AS key, {count} AS n, {records} AS records", question.group)
     sql = (
-        "SELECT key, sum(n)::BIGINT, sum(records)::BIGINT, "  # noqa: S608
-        f"(sum(sum(n)) OVER ())::BIGINT, count(*) OVER () FROM ({inner}) WHERE key <> 0 GROUP BY 1 "
+        "WITH counted AS MATERIALIZED (SELECT key, sum(n)::BIGINT AS n, sum(records)::BIGINT AS records "  # noqa: S608
+        f"FROM ({inner}) WHERE key <> 0 GROUP BY 1) SELECT key, n, records, (SELECT sum(n)::BIGINT FROM counted), "
+        "(SELECT count(*) FROM counted) FROM counted "
         f"ORDER BY 3 DESC, 1 LIMIT {int(question.rows)} OFFSET {int(question.skip)}"
     )
     found = session.query(sql, params)
@@ -289,21 +293,29 @@ def _binned(
     window: tuple[int, int],
     answer: BoardAnswer,
 ) -> None:
+    """At most so many marks: of the bins' widths, all multiples of the first, the least that gives so few."""
     answer.level = "bins"
-    bins = question.bins
-    for _ in range(_WIDER):
-        width = bin_width(*window, bins)
-        select = (
-            f"{{key}} AS key, {{time}} // {width} * {width} AS t, sum({{count}})::BIGINT AS n, {{type}} AS type, "
-            "{outcome} AS outcome, any_value({what}), any_value({actor}), ''"
-        )
-        inner, params = _union(parts, select, question.group, "GROUP BY 1, 2, 5", _listed(rows))
-        found = session.query(f"SELECT * FROM ({inner}) ORDER BY t LIMIT {int(question.marks) + 1}", params)  # noqa: S608
-        if len(found) <= question.marks:
-            break
-        bins = max(1, bins // 4)
-    answer.bin_ms = width // 1000
-    _add(answer, rows, found[: question.marks])
+    widths = bin_widths(*window, [question.bins // 4**n for n in range(_WIDER)])
+    fine = widths[0]
+    select = (
+        f"{{key}} AS key, {{time}} // {fine} * {fine} AS t, sum({{count}})::BIGINT AS n, {{type}} AS type, "
+        "{outcome} AS outcome, any_value({what}) AS what, any_value({actor}) AS actor"
+    )
+    inner, params = _union(parts, select, question.group, "GROUP BY 1, 2, 5", _listed(rows))
+    many = [f"(SELECT count(*) FROM (SELECT DISTINCT key, t // {w}, type, outcome FROM fine))" for w in widths[1:-1]]  # noqa: S608
+    cases = ["(SELECT count(*) FROM fine)", *many][: len(widths) - 1]
+    chosen = " ".join(
+        f"WHEN {n} <= {int(question.marks)} THEN {w}::BIGINT" for n, w in zip(cases, widths, strict=False)
+    )
+    width = f"CASE {chosen} ELSE {widths[-1]}::BIGINT END" if chosen else f"{fine}::BIGINT"
+    sql = (
+        f"WITH fine AS MATERIALIZED ({inner}), chosen AS MATERIALIZED (SELECT {width} AS w) "  # noqa: S608
+        "SELECT key, t // w * w AS t, sum(n)::BIGINT, type, outcome, any_value(what), any_value(actor), '', w "
+        f"FROM fine, chosen GROUP BY 1, 2, type, outcome, w ORDER BY t LIMIT {int(question.marks)}"
+    )
+    found = session.query(sql, params)
+    answer.bin_ms = int(found[0][8]) // 1000 if found else fine // 1000
+    _add(answer, rows, [values[:8] for values in found])
 
 
 def _add(answer: BoardAnswer, rows: list[_Row], found: list[tuple[Any, ...]]) -> None:

@@ -38,7 +38,7 @@ class Session(Protocol):
 
     def raw(self, pointers: Sequence[RawPointer], /) -> list[bytes]: ...
 
-    def summary(self, table: str, select: str, /) -> str | None:
+    def summary(self, table: str, select: str, /, *, make: bool = True) -> str | None:
         """The name of a view with a kept aggregate of a table (`{source}` in the SELECT); None where there is none."""
         ...
 

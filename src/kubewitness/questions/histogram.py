@@ -7,7 +7,7 @@ import msgspec
 from kubewitness.formats.times import format_us
 from kubewitness.questions.facts import Session
 from kubewitness.questions.filters import Filter
-from kubewitness.questions.marks import OUTCOMES, TYPES, bin_width, by_minutes, parts_of, window_of
+from kubewitness.questions.marks import OUTCOMES, TYPES, bin_width, by_minutes, in_order, parts_of, window_of
 
 #: bins at most
 MOST_BINS = 2000
@@ -50,9 +50,11 @@ def ask(session: Session, question: HistogramQuestion) -> HistogramAnswer:
     if window is None or not parts:
         return HistogramAnswer(None, None, 0, 0)
     width = bin_width(*window, question.bins)
-    kept = None if question.reads else by_minutes(session, question.filter, parts, window, width)
+    kept = by_minutes(session, question.filter, parts, window, width, reads=question.reads)
     if kept is not None:
         parts, window = kept
+    else:
+        parts = in_order(session, question.filter, parts)
     first = window[0] // width * width
     bins = (window[1] - first) // width + 1
     select = f"SELECT {{type}} AS type, {{outcome}} AS outcome, ({{time}} - {first}) // {width} AS bin, "

@@ -10,13 +10,15 @@ from typing import Any
 import msgspec
 
 from kubewitness.questions.facts import Session
-from kubewitness.questions.filters import Filter, tables_for, where
+from kubewitness.questions.filters import Filter, asks_for_stages, tables_for, where
 from kubewitness.questions.operations import SESSIONS, STARTED
 from kubewitness.questions.views import VIEWS, View
 
 #: what a mark is of, and how it ended; answers give places in these
 TYPES = ("request", "event", "log", "finding", "object", "admission")
 OUTCOMES = ("ok", "refused", "failed", "warning", "error")
+#: the types of which marks are a user's deeds
+USERS_OF = (0, 5)
 _OK, _REFUSED, _FAILED, _WARNING, _ERROR = range(5)
 
 #: what is written all the time and tells nothing of an object: heartbeats, Events as objects, questions about rights
@@ -50,9 +52,9 @@ class MarkTable(msgspec.Struct, frozen=True):
     #: the evidence id
     id: str
     condition: str = "true"
-    #: microseconds UTC, and how many records a group of rows is of
+    #: microseconds UTC, and how many records a row is of
     time: str = "epoch_us(ts)"
-    records: str = "count(*)"
+    records: str = "1"
     key: str = "object_key"
 
     @property
@@ -151,6 +153,8 @@ def parts_of(asked: Filter, *, reads: bool = False) -> list[Part]:
     return found
 
 
+#: of the rows of users
+USER_KEY = "(hash(cluster, {actor}) >> 1)::BIGINT"
 _MINUTE_US = 60_000_000
 #: what is kept of each minute; `what` and `actor` are those of one of its records
 _MINUTES = (
@@ -160,28 +164,85 @@ _MINUTES = (
 
 
 def by_minutes(
-    session: Session, asked: Filter, parts: list[Part], window: tuple[int, int], width: int
+    session: Session,
+    asked: Filter,
+    parts: list[Part],
+    window: tuple[int, int],
+    width: int,
+    *,
+    reads: bool = False,
+    users: bool = False,
+    make: bool = False,
 ) -> tuple[list[Part], tuple[int, int]] | None:
     """The same parts, over what is kept of each minute, and the window in whole minutes: for a filter of nothing but
-    times, and bins (`width`, microseconds) of whole minutes. None where that is not to be had."""
+    times, and bins (`width`, microseconds) of whole minutes. None where that is not to be had.
+
+    `users`: by user instead of by object. What is seldom asked for is used only where it is made already (`make`: it is
+    made).
+    """
     if asked.conditions or asked.text or asked.cluster or width % _MINUTE_US:
         return None
+    make = make or not (reads or users)
     first, last = window[0] // _MINUTE_US, window[1] // _MINUTE_US
     found = []
     for p in parts:
         m = p.marks
-        clauses = [m.condition, *(("stage <> 'RequestReceived'", _NO_READS) if m.table == "audit" else ())]
+        clauses = [m.condition]
+        if m.table == "audit":
+            clauses += ["stage <> 'RequestReceived'", *([] if reads else [_NO_READS])]
         condition = " AND ".join(c for c in clauses if c != "true") or "true"
-        select = m.fill(_MINUTES) + f" FROM {{source}} WHERE {condition} GROUP BY ALL"
-        view = session.summary(m.table, select)
+        key, cluster = (USER_KEY.format(actor=m.actor), ", any_value(cluster) AS cluster") if users else (m.key, "")
+        select = m.fill(_MINUTES, key=key) + f"{cluster} FROM {{source}} WHERE {condition} GROUP BY ALL"
+        view = session.summary(m.table, select, make=make)
         if view is None:
             return None
         kept = msgspec.structs.replace(
             m, table=view, outcome="outcome", what="what", actor="actor", count="n", id="''", condition="true"
         )
-        kept = msgspec.structs.replace(kept, time=f"minute * {_MINUTE_US}", records="sum(records)", key="key")
+        kept = msgspec.structs.replace(kept, time=f"minute * {_MINUTE_US}", records="records", key="key")
         found.append(Part(kept, f"minute BETWEEN {first} AND {last}", []))
     return found, (first * _MINUTE_US, (last + 1) * _MINUTE_US - 1)
+
+
+#: the columns of the audit trail that are kept a second time, in the order of time
+_IN_ORDER = (
+    *("cluster", "ts", "object_key", "audit_id", "stage", "code", "verb", "user", "user_kind", "api_group"),
+    *("resource", "subresource", "namespace", "name", "owner_kind", "owner_name"),
+)
+_ORDERED = (
+    "SELECT " + ", ".join(f'"{c}"' for c in _IN_ORDER) + " FROM {source} "  # noqa: S608
+    "WHERE stage <> 'RequestReceived' ORDER BY ts"
+)
+
+
+def in_order(session: Session, asked: Filter, parts: list[Part]) -> list[Part]:
+    """The same parts, for a window: over what is kept in the order of time, where that is made already, so that little
+    more than the window is read. (The tables are in the order of objects.)"""
+    names = {VIEWS["audit"].fields.get(c.field, c.field) for c in asked.conditions} - {"source", "kind"}
+    known = names <= set(_IN_ORDER) and not asks_for_stages(asked.conditions)
+    if (asked.since is None and asked.until is None) or asked.text or not known:
+        return parts
+    view = session.summary("audit", _ORDERED, make=False)
+    if view is None:
+        return parts
+    return [
+        Part(msgspec.structs.replace(p.marks, table=view), p.where, p.params) if p.marks.table == "audit" else p
+        for p in parts
+    ]
+
+
+def prepare(session: Session) -> None:
+    """Makes what is kept of large files: the first who looks at the timeline does not wait for it."""
+    everything = Filter()
+    window = window_of(session, everything)
+    parts = parts_of(everything)
+    if window is None:
+        return
+    by_minutes(session, everything, parts, window, _MINUTE_US)
+    session.summary("audit", _ORDERED)
+    did = [p for p in parts if p.marks.type in USERS_OF]
+    by_minutes(session, everything, did, window, _MINUTE_US, users=True, make=True)
+    by_minutes(session, everything, parts, window, _MINUTE_US, reads=True, make=True)
 
 
 _EXTENT = "SELECT cluster, min(ts) AS a, max(ts) AS b FROM {source} GROUP BY 1"
@@ -222,3 +283,13 @@ def bin_width(since: int, until: int, bins: int) -> int:
         if width * 1000 >= needed:
             return width * 1000
     return int(needed // 86_400_000_000 + 1) * 86_400_000_000
+
+
+def bin_widths(since: int, until: int, bins: list[int]) -> list[int]:
+    """The widths for each of these numbers of bins, from the least; each a multiple of the first."""
+    found = [bin_width(since, until, bins[0])]
+    for number in bins[1:]:
+        width = bin_width(since, until, max(1, number))
+        if width > found[-1] and width % found[0] == 0:
+            found.append(width)
+    return found

@@ -31,6 +31,8 @@ from kubewitness.store.writer import cursor_id
 Params = Sequence[Any] | Mapping[str, Any]
 Pointer = tuple[int, int, int, int]
 
+#: Memory (MB) for making what is kept of a file: a sort spills what is more.
+_MAKE_MB = 160
 #: A file that compaction replaced stays for the vacuum's grace period; a query that meets it gone starts afresh.
 _TRIES = 4
 #: How DuckDB tells that a file of an object store went away.
@@ -174,6 +176,7 @@ class Session:
         self._con = con
         self._snapshot = snapshot
         self._made: set[str] = set()
+        self._making: duckdb.DuckDBPyConnection | None = None
         self._summaries: dict[str, tuple[str, str]] = {}
         self._decompressed: dict[int, bytes] = {}
 
@@ -235,11 +238,12 @@ class Session:
         if "activity" in sql.lower():
             con.execute(views.activity_view())
 
-    def summary(self, table: str, select: str) -> str | None:
+    def summary(self, table: str, select: str, *, make: bool = True) -> str | None:
         """The name of a view with an aggregate of a table: `select` over its rows (`{source}` stands for them), for
         each large file by itself, so that it has to be aggregated once more. Kept, because files never change.
 
-        None where rows are hidden from this session, or nothing can be kept.
+        None where rows are hidden from this session, or nothing can be kept; with `make` False, where that of a file is
+        still to be made.
         """
         if self.hides([table]):
             return None
@@ -254,13 +258,13 @@ class Session:
             for path in paths
             if path in large
         }
-        kept = self._store.summaries.files(self._con, select, sources)
+        kept = self._store.summaries.files(self._maker, select, sources, make=make)
         if kept is None:
             return None
         rest = [(present, [path for path in paths if path not in large]) for present, paths in groups]
         overlays = self._overlays(self._con, table)
         self._con.execute(views.table_view(table, rest, overlays, name=f"{name}_rest"))
-        body = select.format(source=f"{name}_rest")
+        body = f"SELECT * FROM ({select.format(source=f'{name}_rest')})"  # noqa: S608
         if kept:
             body = f"SELECT * FROM read_parquet({views.listed(kept)}) UNION ALL {body}"  # noqa: S608
         self._con.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {body}")
@@ -319,9 +323,25 @@ class Session:
             self._con.unregister("kw_some")
         return bool(found)
 
+    @contextlib.contextmanager
+    def _maker(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A DuckDB instance for what is kept of files."""
+        con = sqlbase.connect(memory_mb=_MAKE_MB, threads=1, spill=self._store.paths.root / "tmp")
+        self._making = con
+        try:
+            let_read(con, self.directory)
+            yield con
+        finally:
+            self._making = None
+            con.close()
+
     def interrupt(self) -> None:
         """Ends a query that another thread runs in this session."""
         self._con.interrupt()
+        making = self._making
+        if making is not None:
+            with contextlib.suppress(duckdb.Error):  # closed just now
+                making.interrupt()
 
     def close(self) -> None:
         self._con.close()

@@ -60,8 +60,8 @@ class _Watched:
     def raw(self, pointers: Sequence[RawPointer], /) -> list[bytes]:
         return self._ended(lambda: self._inner.raw(pointers))
 
-    def summary(self, table: str, select: str, /) -> str | None:
-        return self._ended(lambda: self._inner.summary(table, select))
+    def summary(self, table: str, select: str, /, *, make: bool = True) -> str | None:
+        return self._ended(lambda: self._inner.summary(table, select, make=make))
 
     def _ended(self, ask: Callable[[], T]) -> T:
         if self._stopped.is_set():

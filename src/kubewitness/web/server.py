@@ -16,10 +16,8 @@ from kubewitness.errors import KubewitnessError, UsageError
 from kubewitness.formats.plain import plain
 from kubewitness.formats.scope import Scope
 from kubewitness.inputs.server_tls import TlsFiles
-from kubewitness.questions import board
-from kubewitness.questions.board import BoardQuestion
+from kubewitness.questions import marks
 from kubewitness.questions.coverage import clusters
-from kubewitness.questions.filters import Filter
 from kubewitness.web import openapi, pages, sending
 from kubewitness.web.accesslog import ASKED, AccessLog
 from kubewitness.web.asking import Page
@@ -33,11 +31,15 @@ from kubewitness.web.logins import Logins
 from kubewitness.web.metrics import prometheus
 from kubewitness.web.others import DEPLOY, OTHERS, SQL, SqlAnswer, SqlColumn, SqlQuestion
 from kubewitness.web.params import check, needed, one
-from kubewitness.web.running import OpenSession, Questions, Sessions
+from kubewitness.web.running import Abandoned, OpenSession, Questions, Sessions
 from kubewitness.web.sending import body_of, json
 from kubewitness.web.tailing import Tails
 
 DEFAULT_PORT = 8420
+#: seconds between two looks at what is kept of large files
+_WARM_SECONDS = 60.0
+#: bytes of a request's first line: 200 keys of `states`
+_LONGEST_LINE = 32 * 1024
 
 Health = Callable[[], Mapping[str, object]]
 #: opens a session on what a scope lets through (None: everything)
@@ -123,6 +125,7 @@ class Server:
             handler_cancellation=True,
             shutdown_timeout=2,
             keepalive_timeout=KEEP,
+            max_line_size=_LONGEST_LINE,
         )
         await self._runner.setup()
         assert self._runner.server is not None
@@ -133,10 +136,16 @@ class Server:
             raise
 
     async def warm(self) -> None:
-        """Makes what is kept of large files, so that the first who looks at the timeline does not wait for it."""
-        question = BoardQuestion(Filter(), rows=1, marks=1)
-        with contextlib.suppress(KubewitnessError):
-            await self._questions.ask(lambda: self._sessions(None), lambda session: board.ask(session, question))
+        """Makes what is kept of large files, and again of those that come, until cancelled."""
+        while True:
+            try:
+                await self._questions.ask(lambda: self._sessions(None), marks.prepare)
+            except Abandoned:  # too long for one question: what is made of it is kept
+                await asyncio.sleep(0.1)
+                continue
+            except KubewitnessError:
+                pass
+            await asyncio.sleep(_WARM_SECONDS)
 
     async def stop(self) -> None:
         await self._listening.close()
