@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 from kubewitness.config.state import StatePaths, state_paths
 from kubewitness.formats.scope import Scope
 from kubewitness.questions import board, histogram
-from kubewitness.questions.filters import Filter
+from kubewitness.questions.filters import Condition, Filter
+from kubewitness.questions.marks import in_order, parts_of, prepare, window_of
 from kubewitness.store import Session, Store
 from kubewitness.store.summaries import Summaries
 from tests.fixtures_demo import Demo
@@ -82,6 +84,46 @@ def test_a_board_and_a_histogram_count_the_same_with_summaries_and_without(tmp_p
     kept.close()
 
 
+def test_what_is_kept_for_windows_users_and_reads_tells_what_the_rows_tell(tmp_path: Path) -> None:
+    paths = imported(tmp_path / "state", Demo().captures)
+    plain = Store(state_paths(str(paths.root)))
+    kept = opened(paths)
+    with plain.session() as rows:
+        since, until = window_of(rows, Filter()) or (0, 0)
+    middle = Filter(since=since + (until - since) // 3, until=until - (until - since) // 3)
+    shop = Filter([Condition("namespace", "=", "shop"), Condition("user", "!=", "bob")], since=middle.since)
+    stages = Filter([Condition("stage", "=", "ResponseStarted")], since=since)
+    questions = [
+        board.BoardQuestion(Filter(), marks=200, bins=2, group="user"),
+        board.BoardQuestion(Filter(), rows=100, marks=300, bins=2, reads=True),
+        *(board.BoardQuestion(f, bins=60, marks=m) for f in (middle, shop, stages) for m in (900, 20_000)),
+        board.BoardQuestion(middle, group="user"),
+    ]
+    with kept.session() as session:
+        assert in_order(session, middle, parts_of(middle)) == parts_of(middle)
+        prepare(session)
+    with plain.session() as rows, kept.session() as summaries:
+        assert in_order(summaries, middle, parts_of(middle)) != parts_of(middle)
+        for question in questions:
+            expected, found = board.ask(rows, question), board.ask(summaries, question)
+            assert (found.level, found.bin_ms, found.total, found.objects) == (
+                *(expected.level, expected.bin_ms),
+                *(expected.total, expected.objects),
+            )
+            assert found.rows == expected.rows
+            assert sorted(found.marks.id) == sorted(expected.marks.id)
+            assert _counts(found) == _counts(expected)
+            assert len(found.marks.t) <= question.marks
+        for asked in (middle, shop):
+            counted = histogram.HistogramQuestion(asked)
+            assert histogram.ask(summaries, counted) == histogram.ask(rows, counted)
+    plain.close()
+    kept.close()
+
+
 def _counts(answer: board.BoardAnswer) -> dict[tuple[int, ...], int]:
     m = answer.marks
-    return dict(zip(zip(m.row, m.t, m.type, m.outcome, strict=True), m.n, strict=True))
+    counted: Counter[tuple[int, ...]] = Counter()
+    for row, at, kind, outcome, n in zip(m.row, m.t, m.type, m.outcome, m.n, strict=True):
+        counted[row, at, kind, outcome] += n
+    return counted
