@@ -13,6 +13,7 @@ import msgspec
 from kubewitness.errors import UsageError
 from kubewitness.formats.names import kind_of_resource
 from kubewitness.formats.times import format_us
+from kubewitness.questions import marks
 from kubewitness.questions.facts import Session
 from kubewitness.questions.filters import Filter
 from kubewitness.questions.marks import (
@@ -131,6 +132,12 @@ def ask(session: Session, question: BoardQuestion) -> BoardAnswer:
         if answer.level == "bins":
             return answer
     return _board(session, question, in_order(session, question.filter, parts), window)
+
+
+def prepare(session: Session) -> None:
+    """Makes what is kept of large files, so that the first who looks at the timeline does not wait for it."""
+    ask(session, BoardQuestion(Filter(), rows=1, marks=1))
+    marks.prepare(session)
 
 
 def _board(session: Session, question: BoardQuestion, parts: list[Part], window: tuple[int, int]) -> BoardAnswer:

@@ -232,7 +232,7 @@ def in_order(session: Session, asked: Filter, parts: list[Part]) -> list[Part]:
 
 
 def prepare(session: Session) -> None:
-    """Makes what is kept of large files: the first who looks at the timeline does not wait for it."""
+    """Makes what `by_minutes` and `in_order` use."""
     everything = Filter()
     window = window_of(session, everything)
     parts = parts_of(everything)

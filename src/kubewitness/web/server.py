@@ -16,7 +16,7 @@ from kubewitness.errors import KubewitnessError, UsageError
 from kubewitness.formats.plain import plain
 from kubewitness.formats.scope import Scope
 from kubewitness.inputs.server_tls import TlsFiles
-from kubewitness.questions import marks
+from kubewitness.questions import board
 from kubewitness.questions.coverage import clusters
 from kubewitness.web import openapi, pages, sending
 from kubewitness.web.accesslog import ASKED, AccessLog
@@ -139,7 +139,7 @@ class Server:
         """Makes what is kept of large files, and again of those that come, until cancelled."""
         while True:
             try:
-                await self._questions.ask(lambda: self._sessions(None), marks.prepare)
+                await self._questions.ask(lambda: self._sessions(None), board.prepare)
             except Abandoned:  # too long for one question: what is made of it is kept
                 await asyncio.sleep(0.1)
                 continue
