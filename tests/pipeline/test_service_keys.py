@@ -15,7 +15,7 @@ import pytest
 
 from kubewitness.cli import monitoring
 from kubewitness.cli.pipeline import Pipeline
-from kubewitness.pipeline import counted
+from kubewitness.pipeline import counted, delivery
 from tests.cluster.harness.ports import free_port
 from tests.pipeline.whole import answered, far_side, running, until
 
@@ -160,21 +160,25 @@ def over_limit(pipeline: Pipeline) -> int:
     return int(health["outputs"]["far"]["over_limit"])
 
 
-async def test_an_output_that_may_let_only_so_much_wait_drops_its_oldest_and_counts_them(tmp_path: Path) -> None:
+async def test_an_output_that_may_let_only_so_much_wait_drops_its_oldest_and_counts_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "_LOOK_SECONDS", 0.05)
     up = [503]
+    (tmp_path / "app.log").touch()
     with far_side(lambda: up[0]) as (far, taken):
         limited = text(tmp_path, far, "", storage="filesystem") + "      storage.total_limit_size: 2K\n"
         async with running(tmp_path, limited) as pipeline:
             for n in count():
-                write(tmp_path, [f"{n:03} {random.Random(n).randbytes(100).hex()}"])
+                write(tmp_path, [f"{n} {random.Random(n).randbytes(100).hex()}"])
                 if over_limit(pipeline):
                     break
                 await asyncio.sleep(0.02)
-            up[0], last = 200, f"{n:03}"
+            up[0], last = 200, f"{n} "
             await until(lambda: bool(taken) and taken[-1].startswith(last))
             dropped = over_limit(pipeline)
     assert dropped > 0
-    assert [int(line[:3]) for line in taken] == list(range(dropped, n + 1))
+    assert [int(line.split()[0]) for line in taken] == list(range(dropped, n + 1))
 
 
 async def test_one_input_that_wants_memory_needs_no_journal(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,13 @@ async def test_the_output_hands_a_pipelines_chunks_on_to_the_state_once(tmp_path
         assert s.query("SELECT count(*) FROM audit") == [(35,)]
 
 
+@pytest.fixture
+def looking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The output's keeper looks more often than it would."""
+    monkeypatch.setattr("kubewitness.outputs.store.KeeperOptions", partial(KeeperOptions, look_seconds=0.05))
+
+
+@pytest.mark.usefixtures("looking")
 async def test_the_output_commits_when_the_keys_say_to_where_they_say(tmp_path: Path) -> None:
     """One commits by time, one by size, and one waits."""
     keys = [{"flush_seconds": "0.1"}, {"flush_seconds": "3600", "flush_bytes": "1K"}, {"flush_seconds": "3600"}]
@@ -97,6 +105,7 @@ async def test_the_output_commits_when_the_keys_say_to_where_they_say(tmp_path: 
         assert list((tmp_path / f"{n}").rglob("*.parquet")) == []
 
 
+@pytest.mark.usefixtures("looking")
 @pytest.mark.parametrize("keys", [{"max_age": "30"}, {"max_bytes": "1"}])
 async def test_the_output_keeps_what_the_keys_say_and_no_more(tmp_path: Path, keys: dict[str, str]) -> None:
     paths = paths_in(tmp_path)
