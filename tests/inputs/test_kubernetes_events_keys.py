@@ -136,6 +136,9 @@ def test_certificates_of_a_folder_are_trusted(tmp_path: Path) -> None:
         tls = access_of(options(kube_url="https://x", **{name: str(tmp_path)})).tls
         assert tls.ca_path == str(tmp_path)
         tls.apply(ssl.create_default_context())
+        nowhere = access_of(options(kube_url="https://x", **{name: str(tmp_path / "nowhere")})).tls
+        with pytest.raises(FileNotFoundError):
+            nowhere.apply(ssl.create_default_context())
 
 
 def test_versions_and_ciphers_of_tls_are_set() -> None:

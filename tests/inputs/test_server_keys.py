@@ -122,6 +122,13 @@ async def test_versions_of_tls_are_as_asked_for(
     assert bool(kept(sink)) is fits
 
 
+async def test_a_folder_of_authorities_that_is_not_there_is_told(tmp_path: Path) -> None:
+    crt, key = Authority(tmp_path).issue("server")
+    keys = {"tls": "on", "tls.crt_file": str(crt), "tls.key_file": str(key), "tls.verify_client_cert": "on"}
+    with pytest.raises(UsageError, match=r"No such file or directory: .*/nowhere"):
+        await Tcp({"port": "0", **keys, "tls.ca_path": str(tmp_path / "nowhere")}).run(Kept())
+
+
 async def test_ciphers_that_there_are_not_are_told(tmp_path: Path) -> None:
     crt, key = Authority(tmp_path).issue("server")
     keys = {"tls": "on", "tls.crt_file": str(crt), "tls.key_file": str(key), "tls.ciphers": "NONE-SUCH"}

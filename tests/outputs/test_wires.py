@@ -228,6 +228,13 @@ async def test_with_tls_the_far_side_is_reached_as_the_keys_say_and_not_otherwis
         assert {seen.cipher for seen in front.seen} == {OLD}
 
 
+@pytest.mark.parametrize("far", ["tcp"], indirect=True)
+async def test_a_folder_of_authorities_that_is_not_there_is_told_at_the_start(far: Far, tmp_path: Path) -> None:
+    await stand(far)
+    with pytest.raises(UsageError, match=r"No such file or directory: .*/nowhere"):
+        output(far, {"tls": "on", "tls.ca_path": str(tmp_path / "nowhere")})
+
+
 async def test_a_locked_key_needs_its_password(far: Far, pki: Pki) -> None:
     await stand(far)
     keys = {"tls": "on", "tls.ca_file": str(pki.ca), "tls.crt_file": str(pki.crt), "tls.key_file": str(pki.key)}

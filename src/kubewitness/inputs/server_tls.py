@@ -82,6 +82,8 @@ class ServerTls:
             if files.ciphers:
                 context.set_ciphers(files.ciphers)
             context.load_cert_chain(files.crt_file, files.key_file or None, files.key_password)
+            if files.ca_path:
+                next(Path(files.ca_path).iterdir(), None)  # OpenSSL says nothing of a folder that is not there
             if files.ca_file or files.ca_path:
                 context.load_verify_locations(files.ca_file or None, files.ca_path or None)
                 context.verify_mode = ssl.CERT_REQUIRED

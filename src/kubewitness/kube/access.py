@@ -59,6 +59,7 @@ class TlsChoices:
         if self.ciphers:
             context.set_ciphers(self.ciphers)
         if self.ca_path:
+            next(Path(self.ca_path).iterdir(), None)  # OpenSSL says nothing of a folder that is not there
             context.load_verify_locations(capath=self.ca_path)
         if self.cert_file:
             # a password is always given, because without one the library would ask at the terminal

@@ -66,6 +66,10 @@ class ClientTls:
     def _load(self) -> ssl.SSLContext:
         opts = self._opts
         try:
+            if opts.text("tls.ca_path"):
+                next(
+                    Path(opts.text("tls.ca_path")).iterdir(), None
+                )  # OpenSSL says nothing of a folder that is not there
             context = ssl.create_default_context(
                 cafile=opts.text("tls.ca_file") or None, capath=opts.text("tls.ca_path") or None
             )
@@ -78,7 +82,7 @@ class ClientTls:
                 key, password = opts.text("tls.key_file") or None, opts.text("tls.key_passwd")
                 context.load_cert_chain(opts.text("tls.crt_file"), key, password)
         except (OSError, ValueError) as e:
-            raise UsageError(f"{self._what}: tls.ca_file, tls.crt_file, tls.key_file: {e}") from e
+            raise UsageError(f"{self._what}: tls.ca_file, tls.ca_path, tls.crt_file, tls.key_file: {e}") from e
         verify = opts.flag("tls.verify")
         context.check_hostname = verify and opts.flag("tls.verify_hostname")
         context.verify_mode = ssl.CERT_REQUIRED if verify else ssl.CERT_NONE
