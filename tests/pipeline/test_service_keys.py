@@ -187,7 +187,7 @@ async def test_one_input_that_wants_memory_needs_no_journal(tmp_path: Path) -> N
             write(tmp_path, ["one"])
             await until(lambda: taken == ["one"])
             assert pipeline.waiting()["memory"] == 1
-            assert pipeline.counts()["input"] == {"app": {"records": 1, "bytes": 4}}
+            assert pipeline.counts()["input"]["app"].items() >= {"records": 1, "bytes": 4}.items()
     assert not (tmp_path / "state").exists()
 
 

@@ -66,13 +66,10 @@ class ClientTls:
     def _load(self) -> ssl.SSLContext:
         opts = self._opts
         try:
-            if opts.text("tls.ca_path"):
-                next(
-                    Path(opts.text("tls.ca_path")).iterdir(), None
-                )  # OpenSSL says nothing of a folder that is not there
-            context = ssl.create_default_context(
-                cafile=opts.text("tls.ca_file") or None, capath=opts.text("tls.ca_path") or None
-            )
+            folder = opts.text("tls.ca_path") or None
+            if folder:
+                next(Path(folder).iterdir(), None)  # OpenSSL says nothing of a folder that is not there
+            context = ssl.create_default_context(cafile=opts.text("tls.ca_file") or None, capath=folder)
             context.minimum_version = _VERSIONS[opts.choice("tls.min_version") or "tlsv1.2"]
             if opts.choice("tls.max_version"):
                 context.maximum_version = _VERSIONS[opts.choice("tls.max_version")]
