@@ -160,6 +160,27 @@ async def test_an_object_is_made_at_its_size_and_at_its_age(bucket: Bucket, tmp_
     await aged.close()
 
 
+class Slow(Bucket):
+    """Has the object some time before it says so."""
+
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        answer = await super()._serve(request)
+        await asyncio.sleep(0.3)
+        return answer
+
+
+async def test_an_end_in_the_middle_of_an_upload_sends_the_object_once(bucket: Bucket, tmp_path: Path) -> None:
+    async with Slow() as side:
+        made = output(side, tmp_path / "s3", upload_timeout="50ms")
+        await made.start()
+        await made.write([Delivery(1, logs('{"n":1}'))])
+        while not side.objects:
+            await asyncio.sleep(0.02)
+        await made.close()
+        assert len(side.requests) == 1
+        assert made.health()["objects"] == 1
+
+
 async def test_name_time_and_class_of_an_object_are_as_the_keys_say(bucket: Bucket, tmp_path: Path) -> None:
     keys = {"s3_key_format": "$TAG[0]/$TAG[2]", "s3_key_format_tag_delimiters": ".-", "static_file_path": "on"}
     more = {"json_date_key": "at", "json_date_format": "epoch", "storage_class": "STANDARD_IA"}

@@ -75,7 +75,7 @@ def test_they_are_for_one_output_only(tmp_path: Path) -> None:
         ("{name: dedupe}", "a.yaml:16: dedupe cannot be a processor of an output"),
         ("{name: rewrite_tag, rule: '$a ^b$ c false'}", "records have been routed by their tags already"),
         ("{name: multiline, multiline.parser: java}", "what it holds back would be lost with the process"),
-        ("{name: grepp}", "unknown filter 'grepp'; did you mean 'grep'?"),
+        ("{name: grepp}", "unknown processor 'grepp'; did you mean 'grep'?"),
     ],
 )
 def test_what_makes_no_sense_there_is_refused(

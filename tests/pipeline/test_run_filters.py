@@ -128,7 +128,7 @@ def test_a_mistake_in_a_filter_is_told_with_its_place(
 @pytest.mark.parametrize(
     ("processors", "message"),
     [
-        ("[{name: modfy}]", r"unknown filter 'modfy'; did you mean 'modify'?"),
+        ("[{name: modfy}]", r"unknown processor 'modfy'; did you mean 'modify'?"),
         ("[{name: modify, ad: x}]", "unknown key 'ad'"),
     ],
 )

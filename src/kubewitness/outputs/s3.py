@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import hashlib
 import logging
+import threading
 import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -127,6 +128,8 @@ class S3Output:
         self._buffers = Buffers(_directory(opts.text("store_dir"), name, bucket, endpoint, form), opts.number(
             "store_dir_limit_size"))  # fmt: skip
         self._lock = asyncio.Lock()
+        #: held by the thread that works on the buffers: it goes on when who waits for it is cancelled
+        self._busy = threading.Lock()
         self._ticker: asyncio.Task[None] | None = None
         self._counts = {"objects": 0, "object_bytes": 0, "upload_errors": 0}
         self._error = ""
@@ -156,10 +159,10 @@ class S3Output:
             await asyncio.wait([self._ticker])
             self._ticker = None
             async with self._lock:
-                await self._upload(list(self._buffers.all()))
+                await self._upload(self._buffers.all())
 
     def health(self) -> Mapping[str, object]:
-        waiting = {"buffered_bytes": self._buffers.size, "buffered_objects": len(list(self._buffers.all()))}
+        waiting = {"buffered_bytes": self._buffers.size, "buffered_objects": len(self._buffers.all())}
         return {**self._counts, **waiting, "last_upload_error": self._error}
 
     async def _tick(self) -> None:
@@ -177,7 +180,8 @@ class S3Output:
             texts = [text_of(value_at(fields_of(line), self._log_key)) for line in objects(chunk)]
             data = "".join(text.rstrip("\n").replace("\n", " ") + "\n" for text in texts).encode("utf-8", "replace")
         first = next(iter(stamps_ns(chunk)), time.time_ns()) // 1_000_000_000
-        self._buffers.append(chunk.tag, data, lambda: self._names.name(chunk.tag, first))
+        with self._busy:
+            self._buffers.append(chunk.tag, data, lambda: self._names.name(chunk.tag, first))
 
     async def _upload(self, buffers: Sequence[Buffer]) -> None:
         """Makes objects of them. Retry when one cannot be made."""
@@ -193,6 +197,11 @@ class S3Output:
             self._error = ""
 
     def _make(self, buffer: Buffer) -> None:
+        with self._busy:
+            if any(one is buffer for one in self._buffers.all()):
+                self._made(buffer)
+
+    def _made(self, buffer: Buffer) -> None:
         if buffer.size:
             packed = buffer.lines.with_suffix(".packed") if self._compression else None
             if packed is not None:

@@ -11,7 +11,7 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,9 +57,9 @@ class Buffers:
             buffer = Buffer(found["name"], found["tag"], lines, _mended(lines), sidecar.stat().st_mtime)
             self._closed.append(buffer)  # a new one is begun for its tag
 
-    def all(self) -> Iterator[Buffer]:
-        yield from self._closed
-        yield from self._open.values()
+    def all(self) -> list[Buffer]:
+        """Also while another thread is at work here."""
+        return [*self._closed, *self._open.values()]
 
     @property
     def size(self) -> int:
@@ -68,7 +68,7 @@ class Buffers:
     def due(self, size: int, age: float) -> list[Buffer]:
         """What is to become an object now: as large or as old as that, or left by an earlier process."""
         now = time.time()
-        return [*self._closed, *(b for b in self._open.values() if b.size >= size or now - b.since >= age)]
+        return [*self._closed, *(b for b in list(self._open.values()) if b.size >= size or now - b.since >= age)]
 
     def done(self, buffer: Buffer) -> None:
         """It is an object."""
