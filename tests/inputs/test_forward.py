@@ -28,6 +28,7 @@ from kubewitness.inputs.forward_messages import Broken, Frames, read
 from kubewitness.journal import Journal
 from kubewitness.outputs.forward import ForwardOutput
 from kubewitness.pipeline.committer import Committer
+from kubewitness.record import Note
 from tests.inputs.certificates import Authority
 from tests.inputs.running import running, until
 from tests.inputs.sinks import Kept
@@ -134,6 +135,47 @@ async def test_our_own_output_arrives(input_keys: dict[str, str], output_keys: d
         await output.close()
         await until(lambda: len(kept(sink)) == 2)
     assert kept(sink) == [("kube.shop", NS, {"n": 1, "a": [True, None, "é"]}), ("b", NS, {"n": 2})]
+
+
+@pytest.mark.parametrize(
+    ("keys", "arrives"),
+    [({}, True), ({"retain_metadata_in_forward_mode": "off"}, False), ({"fluentd_compat": "on"}, False)],
+)
+async def test_metadata_of_a_record_goes_on_with_it(keys: dict[str, str], arrives: bool) -> None:
+    sink = Kept()
+    made = logs('{"n":1}', '{"n":2}')
+    made.notes = {1: Note(metadata='{"k":"v"}'), 0: Note(redacted=True)}
+    async with listening(sink) as source:
+        output = ForwardOutput({"host": "127.0.0.1", "port": str(source.port), **keys})
+        await output.write([Delivery(1, made)])
+        await output.close()
+    assert [fields for _, _, fields in kept(sink)] == [{"n": 1}, {"n": 2}]
+    (chunk,) = sink.chunks
+    assert {i: note.metadata for i, note in chunk.notes.items()} == ({1: '{"k":"v"}'} if arrives else {})
+
+
+async def test_the_shared_key_may_be_in_a_file_that_is_read_at_each_handshake(tmp_path: Path) -> None:
+    sink, file = Kept(), tmp_path / "key"
+    file.write_text("first\n")
+    async with listening(sink, shared_key_file=str(file)) as source:
+
+        async def sent(key: str) -> None:
+            output = ForwardOutput({"host": "127.0.0.1", "port": str(source.port), "shared_key": key})
+            try:
+                await output.write([Delivery(1, logs(f'{{"key":"{key}"}}'))])
+            finally:
+                await output.close()
+
+        await sent("first")
+        file.write_text("second\n")
+        with pytest.raises(Retry, match="shared_key mismatch"):
+            await sent("first")
+        await sent("second")
+        file.write_text("")
+        with pytest.raises(Retry):
+            await sent("second")
+        assert source.health()["refused_unauthorized"] == 2
+    assert [record["key"] for _, _, record in kept(sink)] == ["first", "second"]
 
 
 @pytest.mark.parametrize(
@@ -465,6 +507,9 @@ def test_no_bytes_make_the_reader_fail_in_another_way(parts: list[bytes]) -> Non
     [
         ({"security.users": "alice pw"}, "shared_key"),
         ({"security.users": "alice", "shared_key": "k"}, "a user and a password"),
+        ({"shared_key": "k", "shared_key_file": "/x"}, "both given"),
+        ({"shared_key_file": "/absent"}, "'shared_key_file': /absent: No such file"),
+        ({"shared_key_file": "/dev/null"}, "'shared_key_file': /dev/null: it is empty"),
         ({"unix_path": "/nowhere/at/all.sock"}, "does not exist"),
         ({"unix_path": "x.sock", "unix_perm": "9"}, "octal"),
         ({"buffer_max_sise": "1"}, "did you mean 'buffer_max_size'"),

@@ -8,9 +8,12 @@ acknowledged and nothing read: the sender waits.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import errno
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from kubewitness.config.keys import Options
 from kubewitness.contracts import Sink
@@ -54,6 +57,7 @@ class Forward:
         self._tag, self._prefix, self._default = opts.text("tag"), opts.text("tag_prefix"), default_tag
         self._limit = opts.number("buffer_max_size")
         self._secrets = _secrets(opts)
+        self._key_file = opts.text("shared_key_file")
         self._server = StreamServer("forward", address, tls_of("forward", opts), limits_of(opts), self._serve)
         self._sink: Sink | None = None
         self._told = Incident(_log)
@@ -109,8 +113,7 @@ class Forward:
 
     async def _greet(self, connection: Connection, frames: Frames) -> list[object]:
         """What came behind the handshake."""
-        assert self._secrets is not None
-        greeting = Greeting(self._secrets)
+        greeting = Greeting(self._secrets_now())
         connection.write(greeting.helo())
         found: list[object] = []
         try:
@@ -129,6 +132,15 @@ class Forward:
         if reason:
             raise Refused("refused_unauthorized", reason)
         return found[1:]
+
+    def _secrets_now(self) -> Secrets:
+        assert self._secrets is not None
+        if not self._key_file:
+            return self._secrets
+        try:
+            return dataclasses.replace(self._secrets, shared_key=_key_of(self._key_file))
+        except OSError as e:
+            raise Refused("refused_unauthorized", f"shared_key_file cannot be read: {e.strerror}") from None
 
     async def _take(self, connection: Connection, found: Sequence[object], size: int) -> None:
         """Makes messages durable, then acknowledges them; those before one that is broken, too."""
@@ -204,6 +216,14 @@ class _Entries:
         return True
 
 
+def _key_of(file: str) -> bytes:
+    """OSError for a file that cannot be read, or is empty: nobody is let in with an empty key."""
+    key = Path(file).read_bytes().strip()
+    if not key:
+        raise OSError(errno.ENODATA, "it is empty")
+    return key
+
+
 def _secrets(opts: Options) -> Secrets | None:
     """None: everybody may send."""
     users = {}
@@ -212,10 +232,16 @@ def _secrets(opts: Options) -> Secrets | None:
         if not password.strip():
             raise UsageError("forward: 'security.users' takes a user and a password, a space between them")
         users[name.encode()] = password.strip().encode()
-    key = opts.text("shared_key")
+    key, file = opts.text("shared_key").encode(), opts.text("shared_key_file")
+    if key and file:
+        raise UsageError("forward: 'shared_key' and 'shared_key_file' are both given; give one")
+    if file:
+        try:
+            key = _key_of(file)
+        except OSError as e:
+            raise UsageError(f"forward: 'shared_key_file': {file}: {e.strerror}") from e
     if not key and not opts.flag("empty_shared_key"):
         if users:
             raise UsageError("forward: 'security.users' needs 'shared_key' or 'empty_shared_key'")
         return None
-
-    return Secrets(key.encode(), opts.text("self_hostname").encode(), users)
+    return Secrets(key, opts.text("self_hostname").encode(), users)

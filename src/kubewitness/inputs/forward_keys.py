@@ -15,6 +15,7 @@ KEYS = (
         "6144000, less than a chunk of Fluentd's)"),
     Key("buffer_chunk_size", "size", "1024000", _NOTHING + "messages are read as they come"),
     Key("shared_key", doc="key that both sides know: senders must prove that they do"),
+    Key("shared_key_file", doc="file that holds `shared_key`; read at each handshake (not in Fluent Bit)"),
     Key("empty_shared_key", "bool", "off", "the same with an empty one, for `security.users` alone"),
     Key("self_hostname", default="localhost", doc="our name in the handshake"),
     Key("security.users", doc="a user and a password (`alice secret`) of whom senders must be one; several by "

@@ -51,8 +51,9 @@ KEYS = (
     Key("username", doc="user, where the far side asks for one"),
     *secret_keys("password", "the user's password"),
     UPSTREAM_KEY,
-    Key("retain_metadata_in_forward_mode", "bool", "true", _NOTHING + "records have no metadata beside them here"),
-    Key("fluentd_compat", "bool", "off", _NOTHING + "messages are always such that Fluentd takes them"),
+    Key("retain_metadata_in_forward_mode", "bool", "true", "metadata that input `forward` took with a record goes on "
+        "with it, in Fluent Bit's form of an event; records without any have Fluentd's"),
+    Key("fluentd_compat", "bool", "off", "metadata stays behind: Fluentd knows no such events"),
     *TLS_KEYS, *NET_KEYS,
 )  # fmt: skip
 
@@ -106,6 +107,7 @@ class _FarSide:
         )
         self._tag = Template(opts.text("tag")) if opts.text("tag") else None
         self._acks = opts.flag("require_ack_response")
+        self._metadata = opts.flag("retain_metadata_in_forward_mode") and not opts.flag("fluentd_compat")
         self._whole_seconds = opts.flag("time_as_integer")
         self._compressed = opts.choice("compress") == "gzip"
         self._options = _options(what, opts.lines("add_option"))
@@ -160,7 +162,13 @@ class _FarSide:
         pairs = zip(objects(chunk), stamps_ns(chunk), strict=True)
         if self._whole_seconds:
             return b"".join(_pack([ns // 1_000_000_000, fields_of(line)]) for line, ns in pairs)
-        return b"".join(event(line, ns, metadata=False) for line, ns in pairs)
+        if not self._metadata or not chunk.notes:
+            return b"".join(event(line, ns, metadata=False) for line, ns in pairs)
+        notes = [chunk.notes.get(i) for i in range(len(chunk))]
+        return b"".join(
+            event(line, ns, metadata=note is not None and bool(note.metadata), note=note)
+            for (line, ns), note in zip(pairs, notes, strict=True)
+        )
 
 
 def _options(what: str, lines: Sequence[str]) -> dict[str, str]:
