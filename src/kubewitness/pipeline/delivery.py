@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import AsyncIterator, Sequence
+from typing import Literal
 
 from kubewitness.contracts import Delivery, Output, Partly, Refusal
 from kubewitness.errors import Full, KubewitnessError, Refused, Retry
@@ -19,6 +19,7 @@ from kubewitness.pipeline.backoff import Backoff
 from kubewitness.pipeline.feeds import Feed
 from kubewitness.pipeline.filtering import Filters
 from kubewitness.pipeline.rejected import Rejected
+from kubewitness.pipeline.tally import Tally
 
 log = logging.getLogger("kubewitness.pipeline")
 
@@ -74,16 +75,10 @@ class DeliveryLoop:
         self._failing = False
         #: starting, running, waiting (to try again), ended
         self.state = "starting"
-        self._counts = {"records": 0, "bytes": 0, "deliveries": 0, "retries": 0, "retried_records": 0, "errors": 0}
-        #: records that are not delivered: refused by the far side, given up by `retry_limit`, over the
-        #: output's limit; kept aside or dropped
-        self._lost = {"refused": 0, "given_up": 0, "over_limit": 0, "set_aside": 0, "dropped": 0}
-        #: how often that was
-        self._losses = {"refusals": 0, "retries_failed": 0}
+        self._tally = Tally()
         self._streak = 0
         self._last_error = ""
         self._last_refusal = ""
-        self._delivered_us = 0
         self._seq = 0
         #: asked to end at the next boundary; between two of them; waiting; some of this part is through
         self._leaving = self._delivering = self._sleeping = self._part_through = False
@@ -188,8 +183,7 @@ class DeliveryLoop:
             await self._feed.done(self._cursor, self._floor)
 
     def _drop(self, records: int) -> None:
-        self._lost["over_limit"] += records
-        self._lost["dropped"] += records
+        self._tally.dropped(records)
 
     def _kept(self, part: Sequence[Delivery]) -> Sequence[Delivery]:
         """What of a part is not over the limit."""
@@ -212,7 +206,7 @@ class DeliveryLoop:
             except KubewitnessError:
                 raise
             except Exception as e:
-                self._counts["errors"] += 1
+                self._tally.failed()
                 log.debug("%s", self.name, exc_info=True)
                 await self._wait(f"processor: {type(e).__name__}: {e}", None)
 
@@ -221,12 +215,12 @@ class DeliveryLoop:
     async def _deliver(self, deliveries: Sequence[Delivery]) -> None:
         """Until each of its records is delivered or set aside."""
         self._part_through = False
-        dropped = self._lost["over_limit"]
+        dropped = self._tally.over_limit
         stack = [deliveries]
         while stack:
             part = stack.pop()
             stack += reversed(await self._through(part))
-        if self._lost["over_limit"] == dropped:
+        if self._tally.over_limit == dropped:
             self._recovered()
 
     async def _through(self, part: Sequence[Delivery]) -> Sequence[Sequence[Delivery]]:
@@ -255,7 +249,7 @@ class DeliveryLoop:
                     await self._set_aside([Refusal(part[0], str(e))], "refused")
                     return []
             except Exception as e:
-                self._counts["errors"] += 1
+                self._tally.failed()
                 log.debug("%s", self.name, exc_info=True)
                 if not await self._may_wait(part, tries, f"{type(e).__name__}: {e}", None):
                     return []
@@ -293,8 +287,7 @@ class DeliveryLoop:
             await self._set_aside([Refusal(d, reason) for d in part], "given_up")
             self._backoff.reset()
             return False
-        self._counts["retries"] += 1
-        self._counts["retried_records"] += _records(part)
+        self._tally.retried(_records(part))
         await self._wait(error, after)
         return True
 
@@ -316,7 +309,7 @@ class DeliveryLoop:
             self._sleeping = False
         await self._shed()
 
-    async def _set_aside(self, refusals: Sequence[Refusal], why: str) -> None:
+    async def _set_aside(self, refusals: Sequence[Refusal], why: Literal["refused", "given_up"]) -> None:
         """Durable, or dropped where the user chose so, and counted in either case."""
         assert self._rejected is not None
         while True:
@@ -327,9 +320,7 @@ class DeliveryLoop:
                 await self._wait(str(e), e.after)
         count = sum(len(r.delivery.chunk) for r in refusals)
         self._part_through = True
-        self._lost[why] += count
-        self._losses["refusals" if why == "refused" else "retries_failed"] += 1
-        self._lost["set_aside" if self._rejected.keeps else "dropped"] += count
+        self._tally.not_taken(count, why, kept=self._rejected.keeps)
         self._streak += count
         if refusals[-1].reason != self._last_refusal:  # one line per incident here too
             place = f"kept in {self._rejected.path(self.name)}" if self._rejected.keeps else "dropped"
@@ -344,10 +335,7 @@ class DeliveryLoop:
     def _count(self, records: int, size: int) -> None:
         if records:
             self._part_through = True
-            self._counts["deliveries"] += 1
-            self._counts["records"] += records
-            self._counts["bytes"] += size
-            self._delivered_us = time.time_ns() // 1000
+            self._tally.delivered(records, size)
 
     def _recovered(self, delivered: int = 0) -> None:
         """An incident ends when the far side takes records; not, when what waited was given up."""
@@ -367,29 +355,16 @@ class DeliveryLoop:
             log.warning("%s could not be closed: %s: %s", self.name, type(e).__name__, e)
 
     def delivered(self) -> dict[str, int]:
-        """As Fluent Bit names and counts it: errors and failed retries are batches, dropped are records that were not
-        delivered, whether they are kept aside or not."""
-        counts = self._counts
-        return {
-            "proc_records": counts["records"],
-            "proc_bytes": counts["bytes"],
-            "errors": counts["errors"] + self._losses["refusals"],
-            "retries": counts["retries"],
-            "retries_failed": self._losses["retries_failed"],
-            "dropped_records": self._lost["refused"] + self._lost["given_up"] + self._lost["over_limit"],
-            "retried_records": counts["retried_records"],
-        }
+        """As Fluent Bit names and counts it."""
+        return self._tally.as_fluent_bit()
 
     def health(self) -> dict[str, object]:
         own = getattr(self._output, "health", None)
         return {
             **(own() if own is not None else {}),
             "state": self.state,
-            **self._counts,
-            **self._lost,
-            **self._losses,
+            **self._tally.health(),
             "cursor": self._seq,
-            "last_delivery_us": self._delivered_us,
             "last_error": self._last_error,
             "last_refusal": self._last_refusal,
         }
