@@ -120,20 +120,28 @@ def fetch(
     ascending: bool = False,
     ends: bool = False,
     place: Place | None = None,
+    widely: bool = False,
 ) -> tuple[list[AuditRow], bool]:
     """The newest (or oldest) `limit` operations of what fulfils the conditions, and whether there are more.
 
     `ends`: the conditions may have kept ends of sessions away; they are looked for. `place`: newest ones only after it.
+    `widely`: the conditions may fit many records; their times are looked for first, so that little else is read.
     """
     where, params = [*where], [*params]
     if place is not None:
         clause, values = place.beyond("audit")
         where, params, ends = [*where, clause], [*params, *values], True
     sql = f"SELECT {_SELECT} FROM audit WHERE {' AND '.join(where) or 'true'} "  # noqa: S608
-    sql += f"ORDER BY ts {'' if ascending else 'DESC'}, {BY_KEY} LIMIT "
+    order = f"ORDER BY ts {'' if ascending else 'DESC'}"
     most = limit + 1 + limit // 3  # room for sessions, which have two stages
     while True:
-        records = [row_of(v) for v in session.query(f"{sql}{most}", params)]
+        edge, values = "", [*params]
+        if widely:
+            times = f"SELECT epoch_us(ts) AS t FROM audit WHERE {' AND '.join(where) or 'true'} {order} LIMIT {most}"  # noqa: S608
+            found_edge = session.query(f"SELECT {'max' if ascending else 'min'}(t) FROM ({times})", params)  # noqa: S608
+            edge = f"AND ts {'<=' if ascending else '>='} make_timestamp(?) "
+            values.append(found_edge[0][0] if found_edge else None)
+        records = [row_of(v) for v in session.query(f"{sql}{edge}{order}, {BY_KEY} LIMIT {most}", values)]
         found = operations(records, ascending=ascending)
         if ends and (still_open := [r for r in found if r.course is not None and r.course.ended is None]):
             found = operations([*records, *_ends(session, still_open)], ascending=ascending)

@@ -85,7 +85,14 @@ def _records(session: Session, view: View, question: SearchQuestion) -> list[_Fo
 def _operations(session: Session, view: View, question: SearchQuestion) -> tuple[list[_Found], bool]:
     condition, params = where(view, question.filter)
     rows, more = auditrows.fetch(
-        session, [condition], params, question.limit, ascending=question.ascending, ends=True, place=question.place
+        session,
+        [condition],
+        params,
+        question.limit,
+        ascending=question.ascending,
+        ends=True,
+        place=question.place,
+        widely=True,
     )
     recorded = {}
     for cluster in {r.cluster for r in rows}:
