@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
 
 from kubewitness.config.state import state_paths
 from kubewitness.contracts import Batch
@@ -15,6 +18,7 @@ from kubewitness.journal import Journal
 from kubewitness.store import Store
 from kubewitness.store.sandbox import run_sql
 from kubewitness.store.schema import TABLE_COLUMNS
+from kubewitness.web.accesslog import AccessLog
 from tests.questions.builder import Trail
 from tests.questions.recordings import imported, written
 from tests.store.states import audit_chunk, audit_line
@@ -127,3 +131,37 @@ def test_uncommitted_rows_are_hidden_too(tmp_path: Path) -> None:
         assert session.query("SELECT namespace FROM audit") == [("shop",)]
     assert run_sql(store, "SELECT namespace FROM audit WHERE raw LIKE '%auditID%'", scope=scope).rows == [("shop",)]
     store.close()
+
+
+def test_who_asked_what_is_a_table_for_those_who_see_everything(tmp_path: Path) -> None:
+    paths = imported(tmp_path / "state", [written(tmp_path / "capture", Trail().events)])
+    asked = "SELECT \"user\", path, asked->>'$.q[0]', status, epoch_us(ts) FROM access"
+    everything = Scope("default", everything=True)
+    store = Store(paths)
+    try:
+        assert run_sql(store, asked).rows == []
+        log = AccessLog(paths.access_log, clock=lambda: 1_700_000_000_000_000_000)
+        app = web.Application(middlewares=[log.middleware()])
+        app.router.add_get("/api/v1/search", _ok)
+        asyncio.run(_get(app, "/api/v1/search?q=it's"))
+        log.close()
+        with paths.access_log.open("a") as f:
+            f.write('{"when":"2026-11-')  # being written
+        row = (None, "/api/v1/search", "it's", 200, 1_700_000_000_000_000)
+        assert run_sql(store, asked).rows == [row]
+        assert run_sql(store, asked, scope=everything).rows == [row]
+        assert run_sql(store, asked, scope=SHOP).rows == []
+        paths.access_log.rename(f"{paths.access_log}.1")
+        paths.access_log.write_text("")
+        assert run_sql(store, asked).rows == [row]
+    finally:
+        store.close()
+
+
+async def _ok(_request: web.Request) -> web.Response:
+    return web.Response()
+
+
+async def _get(app: web.Application, path: str) -> None:
+    async with TestClient(TestServer(app)) as client:
+        assert (await client.get(path)).status == 200

@@ -146,7 +146,6 @@ def _serving(args: argparse.Namespace, paths: StatePaths) -> Serving:
     """Where questions are answered, and whose."""
     from kubewitness.app import ClusterAccess, Serving
     from kubewitness.kube.access import KubeAccess
-    from kubewitness.web.accesslog import NAME
     from kubewitness.web.guard import parse_listen
 
     cluster = None
@@ -160,7 +159,7 @@ def _serving(args: argparse.Namespace, paths: StatePaths) -> Serving:
         raise UsageError("--serve-auth token: --serve-token-file FILE says which")
     log = args.access_log
     if log is None and (cluster is not None or args.serve_token_file is not None):
-        log = paths.root / NAME
+        log = paths.access_log
     tls = tls_of(args.serve_tls_cert, args.serve_tls_key, "--serve-tls")
     return Serving(*parse_listen(args.listen, 8420), args.serve_token_file, cluster, log, tls)
 

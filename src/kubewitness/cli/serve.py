@@ -70,7 +70,6 @@ def serving_of(args: argparse.Namespace, paths: StatePaths) -> Serving:
     """Where and to whom, of the options. Raises UsageError for options that do not go together."""
     from kubewitness.app import ClusterAccess, Serving
     from kubewitness.kube.access import KubeAccess
-    from kubewitness.web.accesslog import NAME
     from kubewitness.web.guard import parse_listen
     from kubewitness.web.server import DEFAULT_PORT
 
@@ -87,7 +86,7 @@ def serving_of(args: argparse.Namespace, paths: StatePaths) -> Serving:
         cluster = ClusterAccess(access, args.auth_cluster)
     log = args.access_log
     if log is None and (cluster is not None or args.token_file is not None):
-        log = paths.root / NAME
+        log = paths.access_log
     host, port = parse_listen(args.listen, DEFAULT_PORT)
     return Serving(host, port, args.token_file, cluster, log, tls_of(args.tls_cert, args.tls_key, "--tls"))
 

@@ -23,6 +23,11 @@ class StatePaths:
         return self.root / "journal.db"
 
     @property
+    def access_log(self) -> Path:
+        """Who asked what of the server, where there is a login."""
+        return self.root / "access.jsonl"
+
+    @property
     def store_lock(self) -> Path:
         """Held (flock) by the one process that writes the tables."""
         return self.root / "store.lock"

@@ -18,7 +18,7 @@ import duckdb
 
 from kubewitness.errors import KubewitnessError, StateError, UsageError
 from kubewitness.formats.scope import Scope
-from kubewitness.store import fencing, sqlbase, views
+from kubewitness.store import accesses, fencing, sqlbase, views
 from kubewitness.store.places import let_read
 from kubewitness.store.session import Session, Store
 
@@ -41,6 +41,9 @@ _BOMBS = frozenset(
 _SYSTEM = re.compile(r"(duckdb|pragma|sqlite|pg|kw|information_schema|read|parquet|arrow|pandas|python)_|.*[./\\]")
 _EXPLAIN = re.compile(r"\s*explain\s+(analyze\s+)?", re.IGNORECASE)
 _RAW = re.compile(r"\braw\b", re.IGNORECASE)
+
+
+_TABLES = (*views.VIEWS, accesses.TABLE)
 
 
 class TimedOut(KubewitnessError):
@@ -159,9 +162,9 @@ def _check_node(node: dict[str, Any], ctes: set[str], *, is_scalar: bool) -> Non
     kind = node.get("type")
     if kind in ("BASE_TABLE", "SHOW_REF") and "table_name" in node:
         name = str(node["table_name"]).lower()
-        known = name in views.VIEWS or name in ctes or (kind == "SHOW_REF" and not name)
+        known = name in _TABLES or name in ctes or (kind == "SHOW_REF" and not name)
         if not known or node.get("schema_name") or node.get("catalog_name"):
-            raise UsageError(f"SQL: there is no table {node['table_name']!r}; there are {', '.join(views.VIEWS)}")
+            raise UsageError(f"SQL: there is no table {node['table_name']!r}; there are {', '.join(_TABLES)}")
     elif kind == "TABLE_FUNCTION":
         name = str(node.get("function", {}).get("function_name", "")).lower()
         if name not in _TABLE_FUNCTIONS:
@@ -182,6 +185,11 @@ def _prepare(con: duckdb.DuckDBPyConnection, session: Session, sql: str) -> bool
         con.create_function("kw_raw", session.raw_text, ["BIGINT", "BIGINT", "INTEGER", "INTEGER"], "VARCHAR")
     session.make_views(con, sql, raw=wants_raw)
     paths = [f.path for name in views.mentioned(sql) for f in session.files(name)]
+    if accesses.TABLE in sql.lower():
+        # others' questions tell what they may read
+        files = [] if session.hides([]) else accesses.access_files(session.paths)
+        con.execute(accesses.access_view(files))
+        paths += map(str, files)
     con.execute("SET allowed_paths = $p", {"p": paths})
     con.execute("SET enable_external_access = false")
     con.execute("SET lock_configuration = true")

@@ -279,6 +279,10 @@ class Session:
     def directory(self) -> Directory:
         return self._store.directory
 
+    @property
+    def paths(self) -> StatePaths:
+        return self._store.paths
+
     def raw(self, pointers: Sequence[Pointer]) -> list[bytes]:
         """The original bytes of records by (raw_seg, raw_frame, raw_off, raw_len), in the order asked."""
         return [self._record(*p) for p in pointers]

@@ -22,8 +22,6 @@ from kubewitness.web.guard import IDENTITY, Handler
 
 #: what a POST asked in its body
 ASKED = web.RequestKey("asked", str)
-#: in the state directory, where there is a login
-NAME = "access.jsonl"
 _BYTES, _FILES = 10_000_000, 10
 _LONGEST = 4000
 _log = logging.getLogger(__name__)

@@ -14,6 +14,7 @@ interface Hands {
 }
 
 const TABLES = {
+  access: ["ts", "user", "restricted", "peer", "method", "path", "asked", "status", "ms"],
   activity: ["ts", "source", "cluster", "namespace", "kind", "name", "actor", "action", "outcome", "summary", "id"],
   audit: [
     "ts",
