@@ -9,7 +9,7 @@ PAGE := src/kubewitness/web/page/index.html
 UI := $(shell find ui/src ui/public -type f) $(wildcard ui/*.*) ui/.npmrc
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: demo test lint types imports page page-check check cluster crash s3 peers browser screenshots soak reliability keys bench record-demo lock clean help
+.PHONY: demo test lint types imports page page-check check cluster long crash s3 peers browser screenshots soak reliability keys bench record-demo lock clean help
 
 help: ## what make can do
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -18,7 +18,7 @@ demo: $(RUN) $(PAGE) ## the main job on a bundled recording of a real cluster: t
 	$(BIN)/kubewitness demo
 
 test: $(DEV) $(PAGE) ## fast tests (under five minutes)
-	$(PYTEST) -n 2 --dist loadfile -m "not cluster and not crash and not soak and not s3 and not peers and not browser"
+	$(PYTEST) -n 2 --dist loadfile -m "not cluster and not crash and not soak and not s3 and not peers and not browser and not long"
 
 lint: $(DEV) ## ruff, style and formatting
 	$(BIN)/ruff check .
@@ -39,6 +39,9 @@ check: lint types imports page-check ## all static checks
 
 cluster: $(DEV) ## tests against a real control plane
 	$(PYTEST) -m "cluster and not soak and not browser" -ra
+
+long: $(DEV) ## fast tests' longer forms: who on the whole corpus, many commits beside readers
+	$(PYTEST) -n 2 -m "long and not soak" -ra
 
 crash: $(DEV) ## kill -9 at random points
 	$(PYTEST) -m "crash and not cluster and not soak" -ra -s
@@ -62,7 +65,7 @@ reliability: $(DEV) ## every fault that a test plays, and docs/reliability.md an
 	$(PYTEST) --reliability -m "not soak and not browser" -n0
 
 keys: $(DEV) ## what keys tests set, noted while they run (all, or TESTS="FILE ..."), and docs/fluent-bit.md anew
-	$(PYTEST) --keys -m "not cluster and not crash and not soak and not s3 and not peers and not browser" -n0 $(TESTS)
+	$(PYTEST) --keys -m "not cluster and not crash and not soak and not s3 and not peers and not browser and not long" -n0 $(TESTS)
 	$(BIN)/python -m tests.config.reference_docs
 
 bench: $(DEV) ## the workloads beside their yardsticks, as whole processes

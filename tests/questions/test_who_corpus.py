@@ -22,12 +22,17 @@ FLOORS = {
     "Events only": ("seed-1", 3, 1, 0),
 }
 
+#: the others are in `make long`
+EACH_RUN = ("RequestResponse", "Metadata", "Events only")
+
 #: variations that are held here: the fast one has once made answers falsely certain
 FAST = "controllers' API server 2 s behind"
 LONG = ("ResponseComplete only", "controllers' API server 2 s ahead")
 
 
-@pytest.mark.parametrize("level", FLOORS)
+@pytest.mark.parametrize(
+    "level", [*EACH_RUN, *(pytest.param(v, marks=pytest.mark.long) for v in FLOORS if v not in EACH_RUN)]
+)
 def test_no_answer_is_falsely_certain_and_as_many_are_right_as_before(level: str) -> None:
     name, every, right, proved = FLOORS[level]
     tally = score([Recording(CORPUS / name)], level, every=every)

@@ -123,6 +123,7 @@ def soak(directory: Path, commits: int, readers: int, *, days: int, pause: float
     assert on_disk < live * 2 + 60_000
 
 
+@pytest.mark.long
 def test_commits_with_readers_stay_few_files_and_lose_nothing(tmp_path: Path) -> None:
     soak(tmp_path, 25, 3, days=2, pause=0.2)
 
