@@ -10,6 +10,7 @@ import random
 import resource
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -260,3 +261,27 @@ def test_killed_while_writing_a_file_has_every_record_and_no_torn_line(tmp_path:
         assert numbers == list(range(len(numbers)))
         assert len(numbers) >= acknowledged
     print(f"12 kills, {len(numbers)} records, {len(written) - len(numbers)} written again")
+
+
+async def test_an_end_in_the_middle_of_a_write_waits_until_the_file_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writing, go_on, fsync = threading.Event(), threading.Event(), os.fsync
+
+    def slow(fd: int) -> None:
+        writing.set()
+        assert go_on.wait(30)
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", slow)
+    output = MAKERS["file"](tmp_path)
+    write = asyncio.create_task(output.write(deliveries(0)))
+    assert await asyncio.to_thread(writing.wait, 30)
+    write.cancel()  # its thread goes on
+    assert isinstance((await asyncio.gather(write, return_exceptions=True))[0], asyncio.CancelledError)
+    closing = asyncio.create_task(output.close())
+    await asyncio.wait([closing], timeout=0.1)
+    assert not closing.done()
+    go_on.set()
+    await closing
+    assert (tmp_path / "out.json").read_bytes() == json_lines(numbered(0))

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import re
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -70,6 +71,8 @@ class FileOutput:
             raise UsageError(f"{what}: directory {self._directory} does not exist; create it, or set `mkdir: on`")
         self._rotation = Rotation(what, opts) if opts.flag("rotate") else None
         self._open: dict[str, int] = {}
+        #: held by the thread that writes: it goes on when who waits for it is cancelled
+        self._busy = threading.Lock()
 
     def wants(self, chunk_table: str, tag: str) -> bool:
         return True
@@ -78,11 +81,19 @@ class FileOutput:
         await asyncio.to_thread(self._write, deliveries)
 
     async def close(self) -> None:
-        for fd in self._open.values():
-            os.close(fd)
-        self._open.clear()
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        with self._busy:
+            for fd in self._open.values():
+                os.close(fd)
+            self._open.clear()
 
     def _write(self, deliveries: Sequence[Delivery]) -> None:
+        with self._busy:
+            self._append(deliveries)
+
+    def _append(self, deliveries: Sequence[Delivery]) -> None:
         for name, chunks in self._by_file(deliveries):
             path = self._directory / name
             try:

@@ -9,6 +9,7 @@ the tables.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Mapping, Sequence
 
 from kubewitness.config.keys import Key, Options
@@ -49,6 +50,8 @@ class StoreOutput:
         )
         self._journal: Journal | None = None
         self._keeper: StoreKeeper | None = None
+        #: held by the thread that works: it goes on when who waits for it is cancelled
+        self._busy = threading.Lock()
 
     def wants(self, chunk_table: str, tag: str) -> bool:
         return True
@@ -60,6 +63,10 @@ class StoreOutput:
             raise Retry(str(e)) from e
 
     def _write(self, deliveries: Sequence[Delivery]) -> None:
+        with self._busy:
+            self._append(deliveries)
+
+    def _append(self, deliveries: Sequence[Delivery]) -> None:
         if self._journal is None:
             self._journal = Journal(self._paths.create().journal)
             self._keeper = StoreKeeper(self._paths, self._journal, self._options)
@@ -79,12 +86,13 @@ class StoreOutput:
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
-        if self._keeper is not None:
-            self._keeper.stop()
-            self._keeper = None
-        if self._journal is not None:
-            self._journal.close()
-            self._journal = None
+        with self._busy:
+            if self._keeper is not None:
+                self._keeper.stop()
+                self._keeper = None
+            if self._journal is not None:
+                self._journal.close()
+                self._journal = None
 
     def health(self) -> Mapping[str, object]:
         return self._keeper.health() if self._keeper is not None else {"state": "starting"}
