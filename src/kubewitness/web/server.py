@@ -38,6 +38,8 @@ from kubewitness.web.tailing import Tails
 DEFAULT_PORT = 8420
 #: seconds between two looks at what is kept of large files
 _WARM_SECONDS = 60.0
+#: and before the first: who opens the page at once is answered first
+_WARM_AFTER = 2.0
 #: bytes of a request's first line: 200 keys of `states`
 _LONGEST_LINE = 32 * 1024
 
@@ -136,7 +138,11 @@ class Server:
             raise
 
     async def warm(self) -> None:
-        """Makes what is kept of large files, and again of those that come, until cancelled."""
+        """Makes what is kept of large files, and again of those that come, until cancelled. The store is opened at
+        once."""
+        with contextlib.suppress(KubewitnessError):
+            await self._questions.ask(lambda: self._sessions(None), clusters)
+        await asyncio.sleep(_WARM_AFTER)
         while True:
             try:
                 await self._questions.ask(lambda: self._sessions(None), board.prepare)

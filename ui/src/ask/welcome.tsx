@@ -4,7 +4,7 @@ import { useState } from "preact/hooks";
 import { get } from "../lib/api";
 import { asking } from "../lib/route";
 import type { Example, Status } from "../lib/types";
-import { useAsk, useEvery } from "../lib/use";
+import { type Asked, useAsk, useEvery } from "../lib/use";
 import { Busy, count, Problem, Time } from "../parts/small";
 import { Connect } from "./connect";
 
@@ -16,13 +16,16 @@ export function recorded(status: Status): number {
 export function Welcome() {
   const [status, setStatus] = useState<Status | null>(null);
   const [error, setError] = useState<Error | null>(null);
+  // asked beside the status, not after it: it is what the first view shows; again, when the first record has arrived
+  const examples = useAsk(!status || recorded(status) ? "examples" : null, (signal) =>
+    get<Example[]>("/api/v1/examples", {}, signal),
+  );
   useEvery(2500, (signal) => get<Status>("/api/v1/status", {}, signal).then(setStatus, setError));
   if (!status) return error ? <Problem error={error} /> : <Busy busy>Looking at what is recorded …</Busy>;
-  return recorded(status) ? <Examples status={status} /> : <Connect status={status} />;
+  return recorded(status) ? <Examples status={status} asked={examples} /> : <Connect status={status} />;
 }
 
-function Examples({ status }: { status: Status }) {
-  const asked = useAsk("examples", (signal) => get<Example[]>("/api/v1/examples", {}, signal));
+function Examples({ status, asked }: { status: Status; asked: Asked<Example[]> }) {
   const firsts = Object.values(status.tables).flatMap((t) => (typeof t.first === "string" ? [t.first] : []));
   return (
     <section class="welcome">
