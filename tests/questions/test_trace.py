@@ -52,7 +52,9 @@ def lost_effects(seed: str, level: str, every: int, folder: Path) -> tuple[int, 
     return asked, lost
 
 
-@pytest.mark.parametrize(("level", "every"), [("RequestResponse", 24), ("Metadata", 40)])
+@pytest.mark.parametrize(
+    ("level", "every"), [pytest.param("RequestResponse", 24, marks=pytest.mark.long), ("Metadata", 40)]
+)
 def test_the_trace_of_a_root_that_who_names_contains_the_effect(level: str, every: int, tmp_path: Path) -> None:
     asked, lost = lost_effects("seed-6", level, every, tmp_path)
     assert asked > 2

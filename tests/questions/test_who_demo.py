@@ -16,7 +16,9 @@ from tests.fixtures_demo import Demo
 from tests.questions.score import score, state_at
 
 
-@pytest.mark.parametrize("level", ["RequestResponse", "RequestResponse without Events"])
+@pytest.mark.parametrize(
+    "level", ["RequestResponse", pytest.param("RequestResponse without Events", marks=pytest.mark.long)]
+)
 def test_with_bodies_every_vanished_pod_is_explained_and_proved(
     level: str, tmp_path: Path, truth: dict[str, Any]
 ) -> None:
