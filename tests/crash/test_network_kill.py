@@ -17,6 +17,7 @@ import subprocess
 import sys
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -53,7 +54,7 @@ pipeline:
 """
 
 
-class Sender(threading.Thread):
+class Sender(threading.Thread, ABC):
     """Sends messages of ten records until told to stop; each again until it is acknowledged."""
 
     def __init__(self, name: str, port: int, rng: random.Random) -> None:
@@ -79,11 +80,11 @@ class Sender(threading.Thread):
             self.acknowledged += records
             number += 1
 
-    def send(self, number: int, records: list[str]) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def send(self, number: int, records: list[str]) -> None: ...
 
-    def disconnect(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def disconnect(self) -> None: ...
 
 
 class HttpSender(Sender):

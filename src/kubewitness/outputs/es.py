@@ -26,7 +26,7 @@ from kubewitness.outputs.es_keys import ES_KEYS
 from kubewitness.outputs.es_lines import BulkLines
 from kubewitness.outputs.http_sender import Answer, HttpSender, with_query
 from kubewitness.outputs.records import outcome
-from kubewitness.outputs.turns import Turns, sides_of
+from kubewitness.outputs.turns import TurnsOutput, sides_of
 
 log = logging.getLogger(__name__)
 
@@ -55,28 +55,15 @@ class _Bulk(msgspec.Struct):
 _errors_of = msgspec.json.Decoder(_Bulk).decode
 
 
-class EsOutput:
+class EsOutput(TurnsOutput):
     """At least once; once where documents have an id (`generate_id`, `id_key`)."""
 
     batch_bytes = 4_000_000
     keys: Sequence[Key] = ES_KEYS
 
     def __init__(self, keys: Mapping[str, str], name: str = "es", clock: Callable[[], float] = time.monotonic) -> None:
-        self.name = name
         what = f"output {name}"
-        self._turns = Turns(sides_of(what, keys, self.keys, lambda own: BulkSide(what, name, own, self.keys)), clock)
-
-    def wants(self, chunk_table: str, tag: str) -> bool:
-        return True
-
-    def health(self) -> Mapping[str, object]:
-        return self._turns.health()
-
-    async def write(self, deliveries: Sequence[Delivery]) -> None:
-        await self._turns.write(deliveries)
-
-    async def close(self) -> None:
-        await self._turns.close()
+        super().__init__(name, sides_of(what, keys, self.keys, lambda own: BulkSide(what, name, own, self.keys)), clock)
 
 
 class BulkSide:

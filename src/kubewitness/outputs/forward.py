@@ -29,7 +29,7 @@ from kubewitness.outputs.http_keys import NET_KEYS, place
 from kubewitness.outputs.lines import objects
 from kubewitness.outputs.records import event, fields_of, in_order, stamps_ns
 from kubewitness.outputs.stream_sender import StreamSender
-from kubewitness.outputs.turns import Turns, sides_of
+from kubewitness.outputs.turns import TurnsOutput, sides_of
 from kubewitness.outputs.upstreams import UPSTREAM_KEY
 
 _NOTHING = "accepted, without effect: "
@@ -60,7 +60,7 @@ KEYS = (
 _pack = msgspec.msgpack.Encoder().encode
 
 
-class ForwardOutput:
+class ForwardOutput(TurnsOutput):
     """At least once; with `require_ack_response: off` what is on its way when the connection breaks is lost. Several
     far sides take turns; what one does not take, the next is given at once."""
 
@@ -69,20 +69,7 @@ class ForwardOutput:
     def __init__(
         self, keys: Mapping[str, str], name: str = "forward", clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self.name = name
-        self._turns = Turns(sides_of(f"output {name}", keys, KEYS, lambda own: _FarSide(own, name)), clock)
-
-    def wants(self, chunk_table: str, tag: str) -> bool:
-        return True
-
-    def health(self) -> Mapping[str, object]:
-        return self._turns.health()
-
-    async def write(self, deliveries: Sequence[Delivery]) -> None:
-        await self._turns.write(deliveries)
-
-    async def close(self) -> None:
-        await self._turns.close()
+        super().__init__(name, sides_of(f"output {name}", keys, KEYS, lambda own: _FarSide(own, name)), clock)
 
 
 class _FarSide:

@@ -42,17 +42,21 @@ def _made(make: Callable[[dict[str, str]], _T], keys: dict[str, str], node: Node
         raise UsageError(f"{node.where}: node {node.name!r}: {e}" if node.where else str(e)) from e
 
 
-class Turns:
-    """One or more far sides, written to as one."""
+class TurnsOutput:
+    """An output of one or more far sides, written to as one."""
 
-    def __init__(self, sides: Sequence[FarSide], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, name: str, sides: Sequence[FarSide], clock: Callable[[], float] = time.monotonic) -> None:
+        self.name = name
         self._sides = sides
         self._clock = clock
         self._turn = 0
         #: when a side that failed is asked again, while others work
         self._again = [0.0] * len(sides)
 
-    def health(self) -> dict[str, object]:
+    def wants(self, chunk_table: str, tag: str) -> bool:
+        return True
+
+    def health(self) -> Mapping[str, object]:
         now = self._clock()
         return {"far_sides": len(self._sides), "far_sides_down": sum(at > now for at in self._again)}
 

@@ -6,12 +6,11 @@ Format: github.com/delta-io/delta, PROTOCOL.md: `_delta_log/<version, 20 digits>
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from kubewitness.store.segments import fsync_directory
+from kubewitness.store.segments import fsync_path
 
 
 def fsync_commit(root: Path, version: int) -> int:
@@ -21,11 +20,11 @@ def fsync_commit(root: Path, version: int) -> int:
     for add in _added(log.read_bytes()):
         path = root / unquote(add["path"])
         size += add["size"]
-        _fsync_file(path)
+        fsync_path(path)
         directories |= {path.parent, path.parent.parent, root}
-    _fsync_file(log)
+    fsync_path(log)
     for directory in directories:
-        fsync_directory(directory)
+        fsync_path(directory)
     return size
 
 
@@ -36,7 +35,7 @@ def take_back(root: Path) -> list[str]:
     if not entries or not (why := _broken(root, entries[-1])):
         return []
     entries[-1].unlink()
-    fsync_directory(log)
+    fsync_path(log)
     return [f"took back commit {entries[-1].stem}, which was not yet durable ({why})"]
 
 
@@ -64,11 +63,3 @@ def _added(content: bytes) -> list[dict[str, Any]]:
 
 def _log(root: Path) -> Path:
     return root / "_delta_log"
-
-
-def _fsync_file(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

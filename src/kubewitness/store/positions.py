@@ -18,7 +18,7 @@ import msgspec
 from kubewitness.errors import StateError
 from kubewitness.store.objectdir import ObjectDir
 from kubewitness.store.places import Directory
-from kubewitness.store.segments import fsync_directory
+from kubewitness.store.segments import fsync_path
 from kubewitness.store.tables import DeltaStoreTable
 
 #: application id of the Delta transaction whose version is the number of the file with the positions
@@ -100,4 +100,4 @@ def _write_new(directory: Path, path: Path, data: bytes) -> None:
         f.write(data)
         f.flush()
         os.fsync(f.fileno())
-    fsync_directory(directory)
+    fsync_path(directory)

@@ -111,7 +111,7 @@ class SegmentWriter:
     def _roll(self) -> None:
         self.close()
         self._open(self._number + 1)
-        fsync_directory(self.directory)
+        fsync_path(self.directory)
 
     def sync(self) -> None:
         """Makes durable what was appended."""
@@ -184,8 +184,9 @@ def _remote(place: ObjectDir, frame: int) -> bytes:
     return load_frame(place, frame)
 
 
-def fsync_directory(directory: Path) -> None:
-    fd = os.open(directory, os.O_RDONLY)
+def fsync_path(path: Path) -> None:
+    """Makes a file's content, or a directory's names, durable."""
+    fd = os.open(path, os.O_RDONLY)
     try:
         os.fsync(fd)
     finally:

@@ -4,7 +4,7 @@ import { useState } from "preact/hooks";
 import { get } from "../lib/api";
 import type { Held, Status } from "../lib/types";
 import { useEvery } from "../lib/use";
-import { Busy, bytes, count, Problem, several, Time } from "../parts/small";
+import { Busy, bytes, count, Problem, several, Tile, Time } from "../parts/small";
 import "../styles/live.css";
 
 const EVERY_MS = 2000;
@@ -70,18 +70,6 @@ function waitingText(status: Status): string {
   return several(
     Object.values(status.tables).reduce((sum, table) => sum + table.waiting.records, 0),
     "record",
-  );
-}
-
-function Tile({ name, bad = false, children }: { name: string; bad?: boolean; children: preact.ComponentChildren }) {
-  return (
-    <div class={bad ? "tile tile-bad" : "tile"}>
-      <dt>
-        {bad && <span aria-hidden="true">⚠ </span>}
-        {name}
-      </dt>
-      <dd>{children}</dd>
-    </div>
   );
 }
 

@@ -113,3 +113,16 @@ export function bytes(n: number): string {
   }
   return `${unit === 0 || size >= 100 ? Math.round(size) : size.toFixed(1)} ${units[unit]}`;
 }
+
+/** One of a row of figures; a bad one has a sign, too. */
+export function Tile({ name, bad = false, children }: { name: string; bad?: boolean; children: ComponentChildren }) {
+  return (
+    <div class={bad ? "tile tile-bad" : "tile"}>
+      <dt>
+        {bad && <span aria-hidden="true">⚠ </span>}
+        {name}
+      </dt>
+      <dd>{children}</dd>
+    </div>
+  );
+}

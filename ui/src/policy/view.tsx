@@ -5,7 +5,7 @@ import { go, route, to } from "../lib/route";
 import { ms, span } from "../lib/time";
 import type { SessionInfo } from "../lib/types";
 import { useAsk } from "../lib/use";
-import { Busy, bytes, count, Problem, several, Time } from "../parts/small";
+import { Busy, bytes, count, Problem, several, Tile, Time } from "../parts/small";
 import { Tabs } from "../parts/tabs";
 import { Needs } from "./needs";
 import { NoiseTable } from "./noise";
@@ -114,18 +114,6 @@ function Verdict({ answer }: { answer: PolicyAnswer }) {
       </Tile>
       <Tile name="of it the policy below would leave out">{percent(dropped.bytes, answer.bytes)}</Tile>
     </dl>
-  );
-}
-
-function Tile({ name, bad = false, children }: { name: string; bad?: boolean; children: preact.ComponentChildren }) {
-  return (
-    <div class={bad ? "tile tile-bad" : "tile"}>
-      <dt>
-        {bad && <span aria-hidden="true">⚠ </span>}
-        {name}
-      </dt>
-      <dd>{children}</dd>
-    </div>
   );
 }
 

@@ -12,7 +12,7 @@ import msgspec
 from kubewitness.formats.times import format_us
 from kubewitness.questions.facts import Session
 from kubewitness.questions.policy import needs, remarks, suggestion
-from kubewitness.questions.policy.cells import Asker, Cell, askers, cells, span
+from kubewitness.questions.policy.cells import Cell, Noise, askers, cells, span
 from kubewitness.questions.policy.needs import NeedAnswer
 from kubewitness.questions.policy.remarks import Remark
 from kubewitness.questions.policy.suggestion import Suggestion
@@ -63,19 +63,6 @@ class ResourceSeen(msgspec.Struct):
     verbs: list[VerbSeen]
 
 
-class Noise(msgspec.Struct):
-    """Who has most recorded with one kind of request. `user` system:nodes: all nodes' kubelets together."""
-
-    user: str
-    kind: str
-    verb: str
-    group: str
-    resource: str
-    subresource: str
-    records: int
-    bytes: int
-
-
 class PolicyAnswer(msgspec.Struct):
     """`since`, `until`: first and last record of what was counted. `bytes`: as the API server wrote the records.
     `missing`: what the records cannot tell of the policy."""
@@ -114,7 +101,7 @@ def ask(session: Session, question: PolicyQuestion) -> PolicyAnswer:
         max(0, len(resources) - _MOST_RESOURCES),
         needs.judged(session, question.cluster, window, found),
         remarks.of(found),
-        [_noise(a) for a in loud[:_MOST_ASKERS]],
+        loud[:_MOST_ASKERS],
         suggestion.suggested(found, loud),
         _missing(question.cluster, found),
     )
@@ -156,10 +143,6 @@ def _resources(found: Sequence[Cell]) -> list[ResourceSeen]:
     for one in seen.values():
         one.verbs.sort(key=lambda v: v.verb)
     return sorted(seen.values(), key=lambda r: -r.bytes)
-
-
-def _noise(a: Asker) -> Noise:
-    return Noise(a.user, a.kind, a.verb, a.group, a.resource, a.subresource, a.records, a.bytes)
 
 
 def _missing(cluster: str, found: Sequence[Cell]) -> list[str]:

@@ -55,8 +55,8 @@ class Cell(msgspec.Struct, frozen=True):
         return self.group, self.resource, self.subresource
 
 
-class Asker(msgspec.Struct, frozen=True):
-    """How much one user did with one kind of request."""
+class Noise(msgspec.Struct, frozen=True):
+    """How much one user has recorded with one kind of request. `user` system:nodes: all nodes' kubelets together."""
 
     user: str
     kind: str
@@ -89,7 +89,7 @@ def cells(session: Session, cluster: str, window: Window, users: Sequence[str]) 
     return [Cell(*row) for row in session.query(sql, [*users, *params])]
 
 
-def askers(session: Session, cluster: str, window: Window) -> list[Asker]:
+def askers(session: Session, cluster: str, window: Window) -> list[Noise]:
     """Who has most recorded, by bytes."""
     where, params = _where(cluster, window)
     sql = (
@@ -98,7 +98,7 @@ def askers(session: Session, cluster: str, window: Window) -> list[Asker]:
         f'FROM (SELECT "user", user_kind, raw_len, {_WHAT} FROM audit WHERE {where}) '
         f"GROUP BY ALL ORDER BY b DESC, u, v, g, r, s LIMIT {_MOST_ASKERS}"
     )
-    return [Asker(u or "", k, v, g, r, s, n, b) for u, k, v, g, r, s, n, b in session.query(sql, params)]
+    return [Noise(u or "", k, v, g, r, s, n, b) for u, k, v, g, r, s, n, b in session.query(sql, params)]
 
 
 def span(session: Session, cluster: str, window: Window) -> tuple[int, int] | None:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import msgspec
 
 from kubewitness.manifests import example
-from kubewitness.questions.policy.cells import NODES, Asker, Cell
+from kubewitness.questions.policy.cells import NODES, Cell, Noise
 from kubewitness.questions.policy.rules import LEVELS, Policy, policy_of
 
 #: a reader is loud above this part of all bytes; more rules than so many nobody reads
@@ -67,7 +67,7 @@ def users() -> list[str]:
     return sorted({user for rule in policy_of(base()).rules for user in rule.users})
 
 
-def suggested(found: Sequence[Cell], askers: Sequence[Asker]) -> Suggestion:
+def suggested(found: Sequence[Cell], askers: Sequence[Noise]) -> Suggestion:
     policy = policy_of(base())
     total = sum(cell.bytes for cell in found)
     effects = [RuleEffect(r.level, why) for r, why in zip(policy.rules, _reasons(base()), strict=True)]
@@ -105,7 +105,7 @@ def _reasons(text: str) -> list[str]:
     return found
 
 
-def _with_readers(text: str, policy: Policy, askers: Sequence[Asker], total: int) -> str:
+def _with_readers(text: str, policy: Policy, askers: Sequence[Noise], total: int) -> str:
     """The policy with rules, commented out, for programs whose reads are much of the volume."""
     loud: dict[str, int] = {}
     for a in askers:
@@ -126,7 +126,7 @@ def _with_readers(text: str, policy: Policy, askers: Sequence[Asker], total: int
     return before + "".join(f"{line}\n" for line in lines) + mark + after
 
 
-def _rises(policy: Policy, a: Asker) -> bool:
+def _rises(policy: Policy, a: Noise) -> bool:
     """Whether the policy records these reads, by its last rule: what a rule of its own keeps is kept for a reason."""
     cell = Cell(a.group, a.resource, a.subresource, a.verb, "", "", a.kind, a.user, "", a.records, a.bytes, 0)
     return policy.rule_of(cell.asked) == len(policy.rules) - 1
